@@ -1,0 +1,82 @@
+"""Files and folders that are either whole or absent, also when the process is killed.
+
+Pattern: write beside the target under a name that no reader looks at, flush to disk, rename over the target. A rename
+within one folder is atomic on POSIX, so a reader sees the old thing or the new thing, never a half. Trade-offs: twice
+the space while writing, and a kill leaves a `*.partial` behind, which the next writer of the same target removes.
+Scope: one writer a target at a time (callers that may race take a lock); local and NFSv4 file systems.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, atomically; folders above it are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put `text` at `path` as UTF-8 with the line ends that it has, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Put `value` at `path` as sorted, indented JSON; NaN and infinity are refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def folder(target: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `target` when the block ends well, and vanishes when it does not.
+
+    An older `target` is replaced. What a killed writer left behind is removed first, so running again starts clean.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    place(partial, target)
+
+
+def place(partial: Path, target: Path) -> None:
+    """Make the finished folder `partial` be `target`. An older `target` is moved aside for the moment of the change."""
+    for path in sorted(partial.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as handle:
+                os.fsync(handle.fileno())
+    old = target.with_name(f".{target.name}.old.partial")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    _sync_folder(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename survive a power cut; file systems that cannot sync a folder are left alone."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,506 @@
+"""The records that the rooms of the house hand to each other. Frozen, validated, every field documented.
+
+A record is data: no record reads a file or runs anything. `model_json_schema()` of each is its manual.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Split = Literal["train", "val", "canary", "test"]
+"""`train` and `val` are public with references; `canary` is public, small, with open logs; `test` is sealed."""
+
+SPLITS: tuple[Split, ...] = ("train", "val", "canary", "test")
+
+SocketKind = Literal["image", "segmentation", "points", "value"]
+"""`image`: one volume; `segmentation`: one volume of labels; `points`: "Multiple points" JSON; `value`: any JSON value."""
+
+Status = Literal["ok", "both_empty", "pred_empty", "ref_empty", "missing", "invalid", "excluded"]
+"""How a value came about. `missing` and `invalid` carry the metric's worst value and a reason; none is ever dropped."""
+
+NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+"""Names that become folders and URLs: lower case, digits, `_`, `-`, `.`; at most 64 characters."""
+
+Name = Annotated[str, Field(pattern=NAME.pattern)]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, no unknown keys, docstrings under the fields become the schema's descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Socket(Record):
+    """One thing that goes into a case or comes out of it."""
+
+    slug: Name
+    """Short name, unique in the task; also Grand Challenge's interface slug."""
+    kind: SocketKind
+    """What sort of content it is."""
+    path: str
+    """Where it lies below `/input` or `/output`: for volumes a folder that holds one file `<case>.mha`, else a `.json` file."""
+    title: str = ""
+    """What a participant reads."""
+    unit: str = ""
+    """Unit of the values, such as HU; empty where arbitrary."""
+    like: str = ""
+    """For an output volume: the slug of the reference socket whose grid it must have (default: the scored reference)."""
+
+    @field_validator("path")
+    @classmethod
+    def _relative(cls, value: str) -> str:
+        parts = value.split("/")
+        if value.startswith("/") or ".." in parts or "" in parts or "\\" in value:
+            raise ValueError("a relative path with no empty part and no '..'")
+        return value
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether its content is a volume on a grid."""
+        return self.kind in ("image", "segmentation")
+
+    def file(self, case: str) -> str:
+        """Path of this socket's file for one case, relative to the case's tree."""
+        return f"{self.path}/{case}.mha" if self.is_volume else self.path
+
+
+class Attribute(Record):
+    """A patient attribute by which subgroups are audited."""
+
+    name: Name
+    """Column in `cases.csv`."""
+    title: str
+    """Heading on the page."""
+    values: tuple[str, ...] = ()
+    """The groups in display order; empty means whatever occurs. "unknown" is always allowed and never part of a gap."""
+
+
+class TaskMetric(Record):
+    """A metric as a task uses it: the registered metric's name and the options that this task fixes."""
+
+    id: Name
+    """Column name, unique in the task; by default the metric's name."""
+    name: Name
+    """Name in the metric registry."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the metric's function is called with besides the arrays: profile, window, tolerance …"""
+    title: str = ""
+    """Column heading, where the metric's own does not say enough."""
+
+
+class Ranking(Record):
+    """How rows are put in order."""
+
+    rule: Literal["mean_of_ranks", "rank_of_means", "significance", "synthrad2023"] = "mean_of_ranks"
+    """Name of the rule."""
+    metrics: tuple[Name, ...]
+    """Ids of the metrics that count."""
+
+
+class Limits(Record):
+    """What a model may use, per case; enforced as declared and printed on the row."""
+
+    seconds: float = Field(default=600, gt=0)
+    """Wall-clock seconds for one case."""
+    start_seconds: float = Field(default=150, gt=0)
+    """Wall-clock seconds for a server to answer that it is ready."""
+    memory_mb: int = Field(default=8192, gt=0)
+    """Memory, in MiB; swap is off."""
+    gpu_memory_mb: int = Field(default=0, ge=0)
+    """GPU memory, in MiB; 0 means no GPU is needed."""
+    output_mb: int = Field(default=512, gt=0)
+    """Bytes below `/output`, in MiB."""
+    log_kb: int = Field(default=1024, gt=0)
+    """Bytes of standard output and error that are kept, in KiB."""
+    cpus: float = Field(default=2, gt=0)
+    """Processor cores."""
+    pids: int = Field(default=1024, gt=0)
+    """Processes and threads."""
+    shm_mb: int = Field(default=2048, gt=0)
+    """Shared memory, in MiB."""
+
+
+class Scoring(Record):
+    """Which sockets the metrics compare, by default for all of them."""
+
+    prediction: Name
+    """Slug of the output socket."""
+    reference: Name
+    """Slug of the reference socket."""
+    mask: str = ""
+    """Slug of the reference socket that holds the mask; empty where the whole volume is scored."""
+
+
+class Display(Record):
+    """How a radiologist wants to see the case; used for canary strips."""
+
+    input: Name
+    """Slug of the input socket that is shown."""
+    window: tuple[float, float]
+    """Lowest and highest value shown for reference and prediction (and for the input where `input_window` is absent)."""
+    input_window: tuple[float, float] | None = None
+    """Window of the input; `[0, 0]` means from the 1st to the 99th percentile of the slice."""
+    error: tuple[float, float] | None = None
+    """Range of the error map (prediction − reference), symmetric about 0."""
+    overlay: bool = False
+    """Draw reference and prediction as contours on the input (segmentations) instead of side by side."""
+
+
+class Claim(Record):
+    """A figure that a paper claims for this kind of task, shown beside ours and labelled as a claim on other data."""
+
+    metric: str
+    """What was measured."""
+    traditional: str
+    """Figure for the traditional method."""
+    generative: str
+    """Figure for the generative method."""
+    source: str
+    """Where the claim stands."""
+
+
+class Task(Record):
+    """A challenge task, as its `task.toml` declares it."""
+
+    name: Name
+    """Folder name; also its name on the command line."""
+    version: str
+    """Raised when inputs, references or protocol change; scores of different versions are never mixed."""
+    title: str
+    """Heading."""
+    summary: str
+    """One or two sentences: what goes in, what must come out, why it matters."""
+    modality: str
+    """Imaging modality."""
+    anatomy: str
+    """Body part."""
+    inputs: tuple[Socket, ...] = Field(min_length=1)
+    """What a container finds below `/input`."""
+    outputs: tuple[Socket, ...] = Field(min_length=1)
+    """What it must write below `/output`."""
+    references: tuple[Socket, ...] = Field(min_length=1)
+    """What only the scorer reads."""
+    attributes: tuple[Attribute, ...] = ()
+    """Subgroups that are audited."""
+    scoring: Scoring
+    """What is compared with what."""
+    metrics: tuple[TaskMetric, ...] = Field(min_length=1)
+    """The columns, in display order; the first is the one that the front page shows."""
+    ranking: Ranking
+    """How rows are ordered."""
+    limits: Limits = Limits()
+    """What a model may use."""
+    display: Display
+    """How a case is shown."""
+    cluster: str = ""
+    """Attribute that names the patient or scan, where one has several cases: resampling draws clusters, not cases."""
+    stratify: str = ""
+    """Attribute within which resampling is stratified, such as site."""
+    claims: tuple[Claim, ...] = ()
+    """What papers claim, for the page that asks traditional or generative."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metric_ids(cls, data: Any) -> Any:
+        """A `[[metrics]]` table may write options flat and leave `id` out: `name = "ssim"`, `profile = "synthrad2023"`."""
+        if isinstance(data, Mapping) and isinstance(data.get("metrics"), list | tuple):
+            known = set(TaskMetric.model_fields)
+            metrics = []
+            for item in data["metrics"]:
+                if isinstance(item, Mapping):
+                    flat = {key: value for key, value in item.items() if key not in known}
+                    item = {key: value for key, value in item.items() if key in known}
+                    item["options"] = {**item.get("options", {}), **flat}
+                    item.setdefault("id", item.get("name", ""))
+                metrics.append(item)
+            data = {**data, "metrics": metrics}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        for group, sockets in (("inputs", self.inputs), ("outputs", self.outputs), ("references", self.references)):
+            slugs = [socket.slug for socket in sockets]
+            if len(set(slugs)) < len(slugs):
+                raise ValueError(f"{group}: slugs must be unique, found {slugs}")
+        ids = [metric.id for metric in self.metrics]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"metrics: ids must be unique, found {ids}; give `id` where a metric is used twice")
+        checks: list[tuple[str, str, list[str]]] = [
+            ("scoring.prediction", self.scoring.prediction, [s.slug for s in self.outputs]),
+            ("scoring.reference", self.scoring.reference, [s.slug for s in self.references]),
+            ("display.input", self.display.input, [s.slug for s in self.inputs]),
+            *(("ranking.metrics", name, ids) for name in self.ranking.metrics),
+            *((f"outputs.{s.slug}.like", s.like, [r.slug for r in self.references]) for s in self.outputs if s.like),
+        ]
+        if self.scoring.mask:
+            checks.append(("scoring.mask", self.scoring.mask, [s.slug for s in self.references]))
+        for key, value, allowed in checks:
+            if value not in allowed:
+                raise ValueError(f"{key}: found {value!r}, expected one of {allowed}")
+        return self
+
+    def input(self, slug: str) -> Socket:
+        """The input socket of that slug."""
+        return next(socket for socket in self.inputs if socket.slug == slug)
+
+    def output(self, slug: str) -> Socket:
+        """The output socket of that slug."""
+        return next(socket for socket in self.outputs if socket.slug == slug)
+
+    def reference(self, slug: str) -> Socket:
+        """The reference socket of that slug."""
+        return next(socket for socket in self.references if socket.slug == slug)
+
+    def metric(self, id: str) -> TaskMetric:
+        """The metric of that id."""
+        return next(metric for metric in self.metrics if metric.id == id)
+
+
+class Case(Record):
+    """One case of an edition: a row of its `cases.csv`."""
+
+    id: Name
+    """Identifier, unique in the edition."""
+    split: Split
+    """Which split it belongs to."""
+    attributes: dict[str, str] = Field(default_factory=dict)
+    """Values of the task's attributes and of any further columns; "unknown" where not known."""
+
+
+class Source(Record):
+    """Where real data came from."""
+
+    title: str
+    """What it is."""
+    licence: str
+    """Licence of the data."""
+    citation: str
+    """How to cite it."""
+    origin: str = ""
+    """Package and file, or data set, it was taken from."""
+    sha256: str = ""
+    """Hash of the file as fetched."""
+
+
+class DatasetInfo(Record):
+    """`dataset.json`: what an edition is, how it was made, and the hash of every file in it."""
+
+    schema_version: int = 1
+    """Version of this record."""
+    task: Name
+    """Task that it is for."""
+    task_version: str
+    """Version of the task that it was made for."""
+    edition: Name
+    """Name of the edition."""
+    kind: Literal["phantom", "real"]
+    """Phantoms are made by formula; `real` holds images of patients."""
+    title: str
+    """Heading."""
+    description: str
+    """How it was made, in a few sentences."""
+    licence: str
+    """Licence of the edition as a whole."""
+    citation: str = ""
+    """How to cite it."""
+    sources: tuple[Source, ...] = ()
+    """Where real data came from."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Everything that determines the content: seed, size, dose …"""
+    counts: dict[str, int] = Field(default_factory=dict)
+    """Number of cases by split."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """sha256 of every file by its path relative to the edition, `dataset.json` itself excepted."""
+
+
+class Method(Record):
+    """What a submission says of itself; for a stranger's, the manifest."""
+
+    name: Name
+    """Identifier of the submission."""
+    title: str
+    """Name on the leaderboard."""
+    family: Literal["classical", "unet", "gan", "vae", "diffusion", "transformer", "other"] = "other"
+    """Kind of model; `gan`, `vae` and `diffusion` count as generative, `classical` as traditional."""
+    team: str = ""
+    """Who submitted it."""
+    description: str = ""
+    """What it does, in a few sentences."""
+    citation: str = ""
+    """How to cite the method."""
+    licence: str = ""
+    """Licence of code and weights."""
+    baseline: bool = False
+    """True for the reference models of this repository."""
+
+    @property
+    def generative(self) -> bool:
+        """Whether it counts as a generative model."""
+        return self.family in ("gan", "vae", "diffusion")
+
+
+class CaseRun(Record):
+    """What running one case gave."""
+
+    case: str
+    """Case id."""
+    seconds: float
+    """Wall-clock seconds of this case."""
+    code: str = ""
+    """Error code of the submission group when it failed; empty when it ran."""
+    reason: str = ""
+    """One sentence for the participant when it failed."""
+
+
+class RunRecord(Record):
+    """`run.json`: one submission run on one edition; the predictions lie beside it in `predictions/<case>/`."""
+
+    schema_version: int = 1
+    """Version of this record."""
+    key: str
+    """Inference key: hash of submission digest, inputs, limits and flags."""
+    task: str
+    """Task name."""
+    edition: str
+    """Edition name."""
+    method: Method
+    """The submission."""
+    digest: str
+    """What was run: image digest, or hash of a baseline's code and weights."""
+    engine: str
+    """Engine and mode, such as `process/invoke`."""
+    hardware: str
+    """Processor or GPU that it ran on."""
+    start_seconds: float
+    """Time until the model was ready."""
+    cases: tuple[CaseRun, ...]
+    """One entry a case, in case order."""
+
+
+class Score(Record):
+    """One row of the tidy score table: a submission, a case, a metric."""
+
+    case: str
+    """Case id."""
+    metric: str
+    """Metric id in the task."""
+    value: float
+    """The value, in the metric's unit; never NaN."""
+    unit: str
+    """Unit of the value."""
+    status: Status
+    """How the value came about."""
+    reason: str = ""
+    """Error code and a sentence where the status is not `ok`."""
+
+
+class Aggregate(Record):
+    """One metric of one submission over the cases of a split."""
+
+    metric: str
+    """Metric id in the task."""
+    value: float
+    """Mean over cases, or the value of a set-level metric."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    level: float = 0.95
+    """Confidence level of the interval."""
+    n: int
+    """Cases that count."""
+    n_worst: int = 0
+    """How many of them took the worst value because the output was missing or invalid."""
+    n_excluded: int = 0
+    """Cases that the task excludes for all submissions alike."""
+    method: str = ""
+    """How the interval was made, such as `BCa, 10000 draws`."""
+    median: float | None = None
+    """Median over cases; absent for set-level metrics."""
+
+
+class Row(Record):
+    """One line of a board."""
+
+    method: Method
+    """The submission."""
+    run: str
+    """Inference key."""
+    score: str
+    """Scoring key."""
+    digest: str
+    """What was run."""
+    engine: str
+    """Engine and mode."""
+    hardware: str
+    """Where it ran."""
+    rank: float
+    """Rank; ties share the mean of nothing: equal rows have equal (lowest) rank."""
+    rank_low: float
+    """Best rank that the data allow (95 % bootstrap)."""
+    rank_high: float
+    """Worst rank that the data allow (95 % bootstrap)."""
+    tied_with: tuple[str, ...] = ()
+    """Names of submissions whose order against this one the data do not settle."""
+    aggregates: tuple[Aggregate, ...]
+    """One per metric of the task, in its order."""
+    seconds_median: float
+    """Median wall-clock seconds a case."""
+    seconds_start: float
+    """Seconds until the model was ready."""
+    failed: int
+    """Cases whose output was missing or invalid."""
+
+    def aggregate(self, id: str) -> Aggregate:
+        """The aggregate of that metric id."""
+        return next(item for item in self.aggregates if item.metric == id)
+
+
+class MetricInfo(Record):
+    """What a page needs to know of a metric as a task uses it."""
+
+    id: str
+    """Id in the task."""
+    name: str
+    """Registered name."""
+    title: str
+    """Heading."""
+    unit: str
+    """Unit."""
+    direction: Literal["higher", "lower"]
+    """Which way is better."""
+    low: float | None
+    """Lowest possible value; absent where unbounded."""
+    high: float | None
+    """Highest possible value; absent where unbounded."""
+    worst: str
+    """The value that a failed case takes, in words or digits."""
+    definition: str
+    """One line."""
+    citation: str
+    """Source of the formula."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options that the task fixes."""
+
+
+class Board(Record):
+    """Everything that one task's page shows, on one data edition and split."""
+
+    task: Task
+    """The task."""
+    dataset: DatasetInfo
+    """The data edition, without its file hashes."""
+    split: Split
+    """The split that was scored."""
+    metrics: tuple[MetricInfo, ...]
+    """The columns."""
+    rows: tuple[Row, ...]
+    """Best first."""
+    scorer: str
+    """Version and hash of the scoring code."""
+    notes: tuple[str, ...] = ()
+    """Plain sentences that the page must show, such as what the comparison does not settle."""
