@@ -1,0 +1,201 @@
+"""A DICOM series: a folder with one file a slice. pydicom reads and checks the headers, GDCM (in ITK) the pixels.
+
+Slices are put in order along the normal of the slices (row × column), so what is read is always right-handed. They must
+lie at even distances and straight behind each other: a missing slice or a tilted gantry is an error, not a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import format_number_as_ds
+
+from benchmark.image import metaimage
+from benchmark.image.volume import Volume, from_affine, three_dimensional
+
+TAGS = [
+    "SeriesInstanceUID", "SeriesDescription", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows",
+    "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "RescaleSlope", "RescaleIntercept",
+    "SpacingBetweenSlices", "SliceThickness",
+]  # fmt: skip
+
+
+def read(folder: Path, max_voxels: int) -> Volume:
+    """Read the one series of a folder; see `benchmark.image.read`. Values are rescaled (HU for CT).
+
+    Integers stay integers where slope and intercept are; where slices are scaled differently (PET) the result is
+    float32.
+    Raises `ValueError` for no or several series, missing slices, a tilted gantry, colour, several frames a file.
+    """
+    slices = _slices(folder)
+    first = slices[0][1]
+    rows, columns = int(first.Rows), int(first.Columns)
+    shape = three_dimensional((columns, rows, len(slices)), max_voxels)
+    along_row, along_column = np.asarray(first.ImageOrientationPatient, float).reshape(2, 3)
+    normal = np.cross(along_row, along_column)
+    placed = sorted(
+        ((float(np.asarray(header.ImagePositionPatient, float) @ normal), path, header) for path, header in slices),
+        key=lambda item: item[0],
+    )
+    positions = np.array([np.asarray(header.ImagePositionPatient, float) for _, _, header in placed])
+    step = _step(positions, normal, first)
+    height, width = (float(value) for value in first.PixelSpacing)  # distance between rows, then between columns
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([str(path) for _, path, _ in placed])
+    if len({_scaling(header) for _, _, header in placed}) > 1:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise ValueError(f"the pixels cannot be read ({str(error).strip().splitlines()[-1]})") from None
+    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetPixelID() not in metaimage.DTYPES:
+        raise ValueError("the pixels are not plain grey values")
+    array = sitk.GetArrayFromImage(image).reshape(shape)
+    matrix = np.stack([step, along_column * height, along_row * width], axis=1)
+    return from_affine(array, matrix, positions[0].tolist())
+
+
+def _slices(folder: Path) -> list[tuple[Path, FileDataset]]:
+    """The files of the folder's one series with their checked headers."""
+    series: dict[str, list[tuple[Path, FileDataset]]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.is_file():
+            continue
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        except (InvalidDicomError, OSError, EOFError, ValueError, TypeError):
+            continue  # a licence text, a preview, a DICOMDIR
+        if "Rows" in header and "SeriesInstanceUID" in header:
+            series.setdefault(str(header.SeriesInstanceUID), []).append((path, header))
+    if not series:
+        raise ValueError("the folder holds no DICOM images")
+    if len(series) > 1:
+        raise ValueError(f"the folder holds {len(series)} DICOM series; put one series in a folder")
+    slices = next(iter(series.values()))
+    for path, header in slices:
+        _check(path, header, slices[0][1])
+    return slices
+
+
+def _check(path: Path, header: FileDataset, first: FileDataset) -> None:
+    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Columns", "BitsAllocated"):
+        if getattr(header, tag, None) is None:
+            raise ValueError(f"{path.name} has no {tag}")
+    if int(getattr(header, "NumberOfFrames", 1) or 1) != 1:
+        raise ValueError(f"{path.name} holds several frames; one file a slice is needed")
+    if int(getattr(header, "SamplesPerPixel", 1)) != 1:
+        raise ValueError(f"{path.name} is a colour image; grey values are needed")
+    for tag, tolerance in (("Rows", 0), ("Columns", 0), ("PixelSpacing", 1e-4), ("ImageOrientationPatient", 1e-4)):
+        found, expected = (np.atleast_1d(np.asarray(getattr(item, tag), float)) for item in (header, first))
+        if found.shape != expected.shape or np.abs(found - expected).max() > tolerance:
+            raise ValueError(
+                f"{path.name} differs from the other slices in {tag}: {found.tolist()}, not {expected.tolist()}"
+            )
+    compressed = header.file_meta.TransferSyntaxUID.is_compressed
+    needed = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
+    if not compressed and path.stat().st_size < needed:
+        raise ValueError(f"{path.name} is truncated: {path.stat().st_size} bytes where its header promises {needed}")
+
+
+def _scaling(header: Dataset) -> tuple[float, float]:
+    return float(getattr(header, "RescaleSlope", 1) or 1), float(getattr(header, "RescaleIntercept", 0) or 0)
+
+
+def _step(positions: NDArray[np.float64], normal: NDArray[np.float64], first: Dataset) -> NDArray[np.float64]:
+    """Step from slice to slice, mm; raises `ValueError` where the slices do not lie evenly on one straight line."""
+    if len(positions) == 1:
+        return normal * float(
+            getattr(first, "SpacingBetweenSlices", None) or getattr(first, "SliceThickness", None) or 1
+        )
+    steps = np.diff(positions, axis=0)
+    gaps = steps @ normal
+    usual = float(np.median(gaps))
+    if gaps.min() < 1e-4:
+        raise ValueError("two slices lie at the same position")
+    worst = int(np.abs(gaps - usual).argmax())
+    if abs(gaps[worst] - usual) > max(0.01 * usual, 1e-3):
+        raise ValueError(
+            f"the slices are not evenly spaced: {gaps[worst]:.3f} mm after slice {worst + 1}, {usual:.3f} mm elsewhere"
+        )
+    sideways = np.linalg.norm(steps - gaps[:, None] * normal, axis=1).max()
+    if sideways > max(0.01 * usual, 1e-3):
+        raise ValueError(
+            f"the slices are shifted sideways by {sideways:.3f} mm each (tilted gantry); resample them first"
+        )
+    mean: NDArray[np.float64] = normal * float((positions[-1] - positions[0]) @ normal) / (len(positions) - 1)
+    return mean
+
+
+def write(folder: Path, volume: Volume) -> None:
+    """Write a CT series of int16 into a folder, `0001.dcm` on; `ValueError` when the folder holds anything already.
+
+    Whole numbers whose range fits into 16 bits are kept exactly. Other values are quantised to 65536 steps between
+    their minimum and maximum. Identifiers are hashes of the content and no time is written, so the bytes repeat.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; a series gets a folder of its own")
+    stored, slope, intercept = _quantised(volume.array)
+    axes, spacing = np.asarray(volume.direction, float), volume.spacing
+    digest = hashlib.sha256(stored.tobytes())
+    digest.update(repr((volume.spacing, volume.origin, axes.tolist(), slope, intercept)).encode())
+    root = digest.hexdigest()
+    for k in range(stored.shape[0]):
+        data = _slice_dataset(root, k)
+        data.RescaleSlope, data.RescaleIntercept = _ds(slope), _ds(intercept)
+        data.Rows, data.Columns = stored.shape[1], stored.shape[2]
+        data.PixelSpacing = [_ds(spacing[1]), _ds(spacing[2])]
+        data.SliceThickness = _ds(spacing[0])
+        data.ImageOrientationPatient = [_ds(value) for value in (*axes[:, 2], *axes[:, 1])]
+        data.ImagePositionPatient = [_ds(value) for value in volume.point((k, 0, 0))]
+        data.PixelData = stored[k].tobytes()
+        data.save_as(folder / f"{k + 1:04d}.dcm", enforce_file_format=True)
+
+
+def _slice_dataset(root: str, k: int) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[root, "instance", str(k)])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.StudyInstanceUID = generate_uid(entropy_srcs=[root, "study"])
+    data.SeriesInstanceUID = generate_uid(entropy_srcs=[root, "series"])
+    data.FrameOfReferenceUID = generate_uid(entropy_srcs=[root, "frame"])
+    data.Modality, data.InstanceNumber, data.SeriesNumber = "CT", k + 1, 1
+    data.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+    data.PatientName = data.PatientID = data.StudyDate = data.StudyTime = data.AccessionNumber = ""
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.RescaleType = 1, "MONOCHROME2", "HU"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+    return data
+
+
+def _quantised(array: NDArray[np.generic]) -> tuple[NDArray[np.int16], float, float]:
+    """Stored int16 with slope and intercept: value = stored · slope + intercept."""
+    if not np.isfinite(array).all():
+        raise ValueError("NaN or infinity cannot be written as DICOM")
+    low, high = float(array.min()), float(array.max())
+    whole = array.dtype.kind in "iub" or bool((array == np.rint(np.asarray(array, float))).all())
+    if whole and high - low <= 65535:
+        intercept = 0.0 if low >= -32768 and high <= 32767 else low + 32768
+        return (np.asarray(array, float) - intercept).astype("<i2"), 1.0, intercept
+    # Rounded up in the last of DICOM's 16 digits, so that the extremes stay inside.
+    slope = float(_ds(math.nextafter((high - low) / 65535 * (1 + 1e-9), math.inf)))
+    intercept = float(_ds(low + 32768 * slope))
+    stored = np.clip(np.rint((np.asarray(array, float) - intercept) / slope), -32768, 32767)
+    return stored.astype("<i2"), slope, intercept
+
+
+def _ds(value: float) -> str:
+    """A number in the 16 characters that DICOM's decimal strings allow."""
+    return format_number_as_ds(float(value) + 0.0)
