@@ -7,7 +7,6 @@ lie at even distances and straight behind each other: a missing slice or a tilte
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,7 @@ TAGS = [
 def read(folder: Path, max_voxels: int) -> Volume:
     """Read the one series of a folder; see `benchmark.image.read`. Values are rescaled (HU for CT).
 
-    Integers stay integers where slope and intercept are; where slices are scaled differently (PET) the result is
-    float32.
+    Whole slopes and intercepts give int16 where the values fit, else int32; fractions (PET) give float32.
     Raises `ValueError` for no or several series, missing slices, a tilted gantry, colour, several frames a file.
     """
     slices = _slices(folder)
@@ -52,17 +50,28 @@ def read(folder: Path, max_voxels: int) -> Volume:
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(path) for _, path, _ in placed])
-    if len({_scaling(header) for _, _, header in placed}) > 1:
-        reader.SetOutputPixelType(sitk.sitkFloat32)
+    # GDCM chooses a type for each file, ITK takes that of the first for all: say which type holds every slice.
+    scalings = {_scaling(header) for _, _, header in placed}
+    whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in scalings)
+    if max(int(header.BitsAllocated) for _, _, header in placed) <= 16 or not whole:
+        reader.SetOutputPixelType(sitk.sitkInt32 if whole else sitk.sitkFloat64)
     try:
         image = reader.Execute()
     except RuntimeError as error:
         raise ValueError(f"the pixels cannot be read ({str(error).strip().splitlines()[-1]})") from None
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetPixelID() not in metaimage.DTYPES:
         raise ValueError("the pixels are not plain grey values")
-    array = sitk.GetArrayFromImage(image).reshape(shape)
+    array = _narrowed(sitk.GetArrayFromImage(image).reshape(shape))
     matrix = np.stack([step, along_column * height, along_row * width], axis=1)
     return from_affine(array, matrix, positions[0].tolist())
+
+
+def _narrowed(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """int16 where whole numbers fit into it, float32 for fractions: twice the bits would hold no more."""
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    limits = np.iinfo(np.int16)
+    return array.astype(np.int16) if array.min() >= limits.min and array.max() <= limits.max else array
 
 
 def _slices(folder: Path) -> list[tuple[Path, FileDataset]]:
@@ -137,7 +146,7 @@ def _step(positions: NDArray[np.float64], normal: NDArray[np.float64], first: Da
 
 
 def write(folder: Path, volume: Volume) -> None:
-    """Write a CT series of int16 into a folder, `0001.dcm` on; `ValueError` when the folder holds anything already.
+    """Write a CT series of 16 bits into a folder, `0001.dcm` on; `ValueError` when the folder holds anything already.
 
     Whole numbers whose range fits into 16 bits are kept exactly. Other values are quantised to 65536 steps between
     their minimum and maximum. Identifiers are hashes of the content and no time is written, so the bytes repeat.
@@ -152,6 +161,7 @@ def write(folder: Path, volume: Volume) -> None:
     root = digest.hexdigest()
     for k in range(stored.shape[0]):
         data = _slice_dataset(root, k)
+        data.PixelRepresentation = int(stored.dtype.kind == "i")
         data.RescaleSlope, data.RescaleIntercept = _ds(slope), _ds(intercept)
         data.Rows, data.Columns = stored.shape[1], stored.shape[2]
         data.PixelSpacing = [_ds(spacing[1]), _ds(spacing[2])]
@@ -176,24 +186,24 @@ def _slice_dataset(root: str, k: int) -> FileDataset:
     data.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
     data.PatientName = data.PatientID = data.StudyDate = data.StudyTime = data.AccessionNumber = ""
     data.SamplesPerPixel, data.PhotometricInterpretation, data.RescaleType = 1, "MONOCHROME2", "HU"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
     return data
 
 
-def _quantised(array: NDArray[np.generic]) -> tuple[NDArray[np.int16], float, float]:
-    """Stored int16 with slope and intercept: value = stored · slope + intercept."""
+def _quantised(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], float, float]:
+    """Stored int16 or uint16 with slope and intercept: value = stored · slope + intercept."""
     if not np.isfinite(array).all():
         raise ValueError("NaN or infinity cannot be written as DICOM")
     low, high = float(array.min()), float(array.max())
-    whole = array.dtype.kind in "iub" or bool((array == np.rint(np.asarray(array, float))).all())
-    if whole and high - low <= 65535:
-        intercept = 0.0 if low >= -32768 and high <= 32767 else low + 32768
-        return (np.asarray(array, float) - intercept).astype("<i2"), 1.0, intercept
-    # Rounded up in the last of DICOM's 16 digits, so that the extremes stay inside.
-    slope = float(_ds(math.nextafter((high - low) / 65535 * (1 + 1e-9), math.inf)))
-    intercept = float(_ds(low + 32768 * slope))
-    stored = np.clip(np.rint((np.asarray(array, float) - intercept) / slope), -32768, 32767)
-    return stored.astype("<i2"), slope, intercept
+    values = np.asarray(array, float)
+    if high - low <= 65535 and bool((values == np.rint(values)).all()):
+        if low >= -32768 and high <= 32767:
+            return values.astype("<i2"), 1.0, 0.0
+        return (values - low).astype("<u2"), 1.0, low
+    # Rounded up in the last of DICOM's 16 digits, so that the highest value stays inside.
+    slope = float(_ds((high - low) / 65535 * (1 + 1e-9)))
+    intercept = float(_ds(low))
+    return np.clip(np.rint((values - intercept) / slope), 0, 65535).astype("<u2"), slope, intercept
 
 
 def _ds(value: float) -> str:

@@ -70,6 +70,7 @@ def read(path: Path, max_voxels: int) -> Volume:
         dtype = dtype.newbyteorder(">")
     if not _true(keys, "BinaryData", default=True):
         raise ValueError("voxels as text are not supported; binary data are needed")
+    _check_numbers(keys)
     source, offset = _data_file(path, keys, offset)
     needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     length = source.stat().st_size - offset
@@ -138,6 +139,17 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
             keys[name.strip().decode("ascii", "replace")] = value.strip().decode("utf-8", "replace")
         start = end + 1
     return keys, start
+
+
+def _check_numbers(keys: dict[str, str]) -> None:
+    """Raise `ValueError` for geometry that is not numbers: ITK would take zeros in its place."""
+    for name in ("Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation", "ElementSpacing"):
+        try:
+            finite = np.isfinite([float(word) for word in keys.get(name, "0").split()]).all()
+        except ValueError:
+            finite = False
+        if not finite:
+            raise ValueError(f"{name} = {keys[name]} is not a list of finite numbers")
 
 
 def _true(keys: dict[str, str], *names: str, default: bool = False) -> bool:
