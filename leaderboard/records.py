@@ -1,0 +1,54 @@
+"""What the harness hands to the site, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.contract import Board, Case, Score
+from benchmark.image import Volume
+
+
+@dataclass(frozen=True)
+class CanaryCase:
+    """A public case of which pictures may be shown. Loaders are called once each, when the picture is made."""
+
+    case: Case
+    """The case; its split must be `canary`, nothing else is ever pictured."""
+    input: Callable[[], Volume]
+    """The input that `Task.display` names."""
+    reference: Callable[[], Volume]
+    """The scored reference."""
+    mask: Callable[[], Volume | None]
+    """Where metrics are taken; None means everywhere."""
+    predictions: Mapping[str, Callable[[], Volume | None]]
+    """By submission name; the loader gives None where the submission failed on this case."""
+    scores: Mapping[str, Sequence[Score]]
+    """By submission name: the values of this case (rows of other cases are passed over)."""
+
+
+@dataclass(frozen=True)
+class BoardData:
+    """A board and the tables that it was made from."""
+
+    board: Board
+    """The board of one task on one data edition and split."""
+    scores: Mapping[str, Sequence[Score]]
+    """By submission name: the per-case table of the scored split."""
+    cases: Sequence[Case]
+    """The cases of the scored split, in display order."""
+    canary: Sequence[CanaryCase] = ()
+    """Cases to show pictures of."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `publish` did."""
+
+    edition: str
+    """Id of the edition that the front now shows: date and short content hash."""
+    path: Path
+    """The front page."""
+    changed: bool
+    """Whether a byte of the site changed."""
