@@ -2,4 +2,11 @@
 
 from benchmark.metrics.registry import REGISTRY, CaseInputs, Metric, MetricValue, find
 
+# isort: split
+# One line a family, so that importing the package fills the registry.
+from benchmark.metrics import generation as generation
+from benchmark.metrics import memorisation as memorisation
+from benchmark.metrics import perceptual as perceptual
+from benchmark.metrics import segmentation as segmentation
+
 __all__ = ["REGISTRY", "CaseInputs", "Metric", "MetricValue", "find"]

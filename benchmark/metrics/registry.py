@@ -60,8 +60,8 @@ class CaseInputs:
             return value
 
 
-Worst = float | Literal["diagonal"]
-"""A number, or `diagonal`: the physical diagonal of the volume, in mm."""
+Worst = float | Literal["diagonal", "volume"]
+"""A number, or what the grid allows at most: `diagonal` of the image in mm, `volume` of the image in ml."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,9 @@ class Metric:
     """Set metric: `collect(inputs, **options)` gives a part that can be pickled."""
     reduce: Callable[..., MetricValue] | None = None
     """Set metric: `reduce(parts, weights, **options)`; weights are case counts, all 1 for the plain value."""
+    reduce_many: Callable[..., NDArray[np.float64]] | None = None
+    """Set metric, optional: `reduce_many(parts, weights, **options)` for a whole bootstrap: weights (draws, cases) give one value
+    a draw, NaN where a draw leaves the metric undefined."""
     interval: bool = True
     """Set metric: whether a bootstrap over cases makes sense (it does not for the Fréchet distance)."""
 
@@ -115,11 +118,12 @@ class Metric:
                 )
 
     def worst_value(self, shape: Sequence[int] | None = None, spacing: Sequence[float] | None = None) -> float:
-        """The declared worst value for a case; the diagonal needs shape (voxels) and spacing (mm)."""
-        if self.worst == "diagonal":
+        """The declared worst value for a case; diagonal and volume need shape (voxels) and spacing (mm)."""
+        if self.worst == "diagonal" or self.worst == "volume":
             if shape is None or spacing is None:
                 raise ValueError(f"{self.name}: the worst value needs the grid of the reference")
-            return float(np.linalg.norm(np.asarray(shape, float) * np.asarray(spacing, float)))
+            sides = np.asarray(shape, float) * np.asarray(spacing, float)
+            return float(np.linalg.norm(sides) if self.worst == "diagonal" else np.prod(sides) / 1000)
         return float(self.worst)
 
     def evaluate(self, inputs: CaseInputs, options: Mapping[str, Any] | None = None) -> MetricValue:
