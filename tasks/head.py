@@ -40,7 +40,7 @@ class Head:
     scale: tuple[float, float, float]
     """Size relative to the mean head (x, y, z)."""
     shift: tuple[float, float, float]
-    """Position in the field of view, mm (x, y, z)."""
+    """How far off the middle of the field of view it lies, mm (x, y, z)."""
     angles: tuple[float, float, float]
     """Pitch, yaw, roll in degrees."""
     atrophy: float
@@ -81,16 +81,16 @@ def draw(key: tuple[object, ...], *, sex: str, age: float) -> Head:
         return float(mean + sd * np.clip(rng.standard_normal(), -limit, limit))
 
     male = sex == "male"
-    size = (1.034 if male else 1.0) * 0.97
-    common = spread(1.0, 0.015)
-    scale = tuple(size * common * spread(1.0, sd) for sd in (0.018, 0.014, 0.018))
+    size = (1.034 if male else 1.0) * 0.962
+    common = spread(1.0, 0.013)
+    scale = tuple(size * common * spread(mean, sd) for mean, sd in ((1.008, 0.018), (0.984, 0.009), (1.008, 0.016)))
     past = max(0.0, age - 30) / 50
     atrophy = max(0.0, spread(0.15 + 0.85 * past**1.4, 0.12))
     return Head(
         key=key,
         scale=(scale[0], scale[1], scale[2]),
-        shift=(spread(0, 1.5), spread(0.5, 1.0), spread(0, 1.5)),
-        angles=(spread(0, 4.0), spread(0, 3.5), spread(0, 2.5)),
+        shift=(spread(0, 1.5), spread(0, 0.6), spread(0, 1.0)),
+        angles=(spread(0, 3.5), spread(0, 3.5), spread(0, 2.5)),
         atrophy=atrophy,
         ventricles=max(0.75, spread(1.0 + 0.42 * atrophy, 0.08)) * (1.065 if male else 1.0),
         white_lesions=float(np.clip(spread(1.1 * (past - 0.35), 0.25), 0, 1)),
@@ -124,19 +124,23 @@ def paint(head: Head, grid: Grid, palettes: Mapping[str, Mapping[str, float]]) -
     Returns the canvas (layers without any point spread or noise) and the distance in mm to the head's surface, negative inside.
     """
     fields = {name: smooth_field(generator(*head.key, "field", name), grid, knots) for name, knots in _FIELDS.items()}
+    turn = rotation(*head.angles)
+    # As a technician would: the head in the middle between nose and occiput and between the ears, the crown near the top.
+    marks = np.array(_LANDMARKS) * head.scale @ turn.T
+    low, high = marks.min(0), marks.max(0)
+    centre = np.array([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, EXTENT / 2 - 10 - high[2]]) + head.shift
     space = place(
         grid,
-        turn=rotation(*head.angles),
+        turn=turn,
         scale=head.scale,
-        # The crown stands 6 mm below the top of the field of view whatever the size, as a technician would place it.
-        shift=(head.shift[0], head.shift[1], EXTENT / 2 - 6 - 83 * head.scale[2] + head.shift[2]),
+        shift=(float(centre[0]), float(centre[1]), float(centre[2])),
         warp=tuple(np.float32(1.6) * fields[f"warp_{a}"] for a in "xyz"),  # type: ignore[arg-type]
     )
     canvas = Canvas(space, grid.voxel, MATERIALS, palettes)
     envelope = _envelope(head, space, fields)
     _soft_parts(canvas, envelope, fields, head)
     _skull(canvas, envelope)
-    _skull_base(canvas)
+    _skull_base(canvas, envelope)
     _face(canvas, head, fields)
     _neck(canvas, envelope)
     _brain(canvas, envelope, head, fields, grid)
@@ -151,6 +155,10 @@ _FIELDS = {
 """Smooth random fields and the distance in mm between their knots."""
 
 
+_LANDMARKS = ((0, -88, -67), (0, -86, -10), (0, 87, 0), (0, 0, 83), (0, 20, 81), (-80, 20, -44), (80, 20, -44))
+"""Tip of the nose, forehead, occiput, crown (twice), ears: points (x, y, z) that mark the extent of the mean head, in mm."""
+
+
 def _sigmoid(x: Array) -> Array:
     return np.float32(1) / (1 + np.exp(-np.clip(x, -30, 30)))
 
@@ -159,11 +167,11 @@ def _envelope(head: Head, space: Space, fields: Mapping[str, Array]) -> Envelope
     x, y, z = space.x, space.y, space.z
     side = np.abs(x)
     # Braincase: a superellipsoid (exponent 2.5) that is wider at the back.
-    u = side / (np.float32(63.5) * (1 + np.float32(0.0009) * y))
-    v, w = np.abs(y) / np.float32(75.5), np.abs(z) / np.float32(70.5)
+    u = side / (np.float32(65.0) * (1 + np.float32(0.0009) * y))
+    v, w = np.abs(y) / np.float32(73.2), np.abs(z) / np.float32(70.5)
     total = u * u * np.sqrt(u) + v * v * np.sqrt(v) + w * w * np.sqrt(w)
     k = np.maximum(total, 1e-6) ** np.float32(0.4)
-    slope = np.sqrt(u**3 / np.float32(63.5**2) + v**3 / np.float32(75.5**2) + w**3 / np.float32(70.5**2)) / k**1.5
+    slope = np.sqrt(u**3 / np.float32(65.0**2) + v**3 / np.float32(73.2**2) + w**3 / np.float32(70.5**2)) / k**1.5
     dome = np.where(k > 0.05, (k - 1) / np.maximum(slope, 1e-5), np.float32(-63))
     # Floor: anterior fossa, a step down to the middle fossa (the sella stays higher), a step down to the posterior fossa,
     # and the petrous ridges between the two.
@@ -178,22 +186,22 @@ def _envelope(head: Head, space: Space, fields: Mapping[str, Array]) -> Envelope
     cavity = smooth_max(dome, base, 8.0)
 
     temporal = np.exp(-(((y + 22) / 30) ** 2) - ((z + 14) / 24) ** 2 - ((side - 66) / 22) ** 2).astype(np.float32)
-    thickness = head.skull * (np.float32(7.2) + np.float32(0.8) * fields["skull"] - 3.2 * temporal)
+    thickness = head.skull * (np.float32(6.7) + np.float32(0.8) * fields["skull"] - 3.2 * temporal)
     glabella = np.exp(-((side / 22) ** 2) - ((z + 22) / 15) ** 2) * (y < 0)
     thickness = thickness + 1.5 * _sigmoid((y - 60) / 6) + np.float32(5.0 * max(head.frontal_sinus)) * glabella
     # The floor of the anterior and middle fossa is thin.
     thin = _sigmoid((base - dome) / 3) * _sigmoid((18 - y) / 5)
     thickness = np.maximum(thickness + thin * (2.8 - thickness), np.float32(2.2))
-    scalp = head.scalp * (np.float32(4.6) + np.float32(0.5) * fields["scalp"]) + 5.5 * temporal
+    scalp = head.scalp * (np.float32(4.2) + np.float32(0.5) * fields["scalp"]) + 5.5 * temporal
     outer = cavity - (thickness + np.maximum(scalp, 2.5)).astype(np.float32)
 
-    face = space.ellipsoid((0, -28, -74), (67, 59, 92))
+    face = space.ellipsoid((0, -28, -74), (67, 58, 92))
     neck = space.capsule((0, 24, -40), (0, 22, -190), 55)
     surface = smooth_min(smooth_min(outer, face, 14.0), neck, 16.0)
     for s in (-1, 1):
         surface = smooth_min(surface, space.ellipsoid((s * 31, -70, -46), (14.5, 14.5, 14.5)), 8.0)
-        surface = smooth_min(surface, space.ellipsoid((s * 78.5, 16, -44), (3.6, 14, 25), tilt=12, turn=s * 16), 5.0)
-    surface = smooth_min(surface, space.ellipsoid((0, -79, -63), (12, 11, 20), tilt=-24), 10.0)
+        surface = smooth_min(surface, space.ellipsoid((s * 78, 16, -44), (3.6, 13, 25), tilt=12, turn=s * 16), 5.0)
+    surface = smooth_min(surface, space.ellipsoid((0, -76, -63), (12, 10.5, 20), tilt=-24), 10.0)
     return Envelope(cavity, thickness.astype(np.float32), surface)
 
 
@@ -232,7 +240,7 @@ def _bone(canvas: Canvas, space: Space, distance: Array, shell: float, core: str
         canvas.fill(distance + shell, core, space)
 
 
-def _skull_base(canvas: Canvas) -> None:
+def _skull_base(canvas: Canvas, envelope: Envelope) -> None:
     """Sphenoid body, clivus, petrous pyramids, mastoids, condyles: what fills the angles below the braincase."""
     space = canvas.near((0, -20, -47), 20)
     _bone(canvas, space, space.ellipsoid((0, -22, -47), (16, 17, 12)), 1.6)
@@ -243,7 +251,8 @@ def _skull_base(canvas: Canvas) -> None:
         canvas.fill(space.capsule((s * 50, 20, -52), (s * 16, -2, -48), 9, 6), "petrous_bone", space)
         canvas.fill(space.capsule((s * 36, 11, -46), (s * 28, 6, -46), 1.8), "csf", space)  # cochlea and canals
         space = canvas.near((s * 55, 24, -60), 22)
-        _bone(canvas, space, space.ellipsoid((s * 55, 24, -60), (12, 14, 19), turn=s * 10), 1.8)
+        mastoid = space.ellipsoid((s * 52, 24, -58), (12, 14, 18), turn=s * 10)
+        _bone(canvas, space, np.maximum(mastoid, space.crop(envelope.skin) + 6), 1.8)
         space = canvas.near((s * 17, 16, -74), 14)
         _bone(canvas, space, space.ellipsoid((s * 17, 16, -74), (7, 11, 8), turn=s * 25), 1.6)
         space = canvas.near((s * 16, -20, -68), 24)
@@ -420,11 +429,14 @@ def _hindbrain(canvas: Canvas, envelope: Envelope, head: Head, fields: Mapping[s
     canvas.paint(0.75 * canvas.coverage(lobes + 5.5 + 7.0 * leaves), "white_matter", space)
     canvas.paint(canvas.coverage(lobes) * canvas.sheet(leaves * 2.2, 0.5 + 0.7 * head.atrophy) * (lobes > -9), "csf", space)
     space = canvas.near((0, 18, -70), (26, 36, 62))
-    stem = smooth_min(space.capsule((0, 6, -18), (0, 13, -50), 13, 10), space.capsule((0, 13, -50), (0, 22, -72), 9, 6.5), 4.0)
-    stem = smooth_min(stem, space.ellipsoid((0, 4, -39), (15, 12, 13)), 4.0)
+    stem = smooth_min(space.capsule((0, 8, -18), (0, 13, -50), 10, 10), space.capsule((0, 13, -50), (0, 22, -72), 9, 6.5), 4.0)
+    stem = smooth_min(stem, space.ellipsoid((0, 4, -39), (16, 12, 13)), 4.0)
+    for s in (-1, 1):  # peduncles
+        stem = smooth_min(stem, space.capsule((s * 7, 2, -32), (s * 13, -1, -16), 7.5), 3.0)
     stem = np.minimum(stem, space.capsule((0, 22, -72), (0, 24, -190), 6.2, 5.6))
-    canvas.paint(canvas.coverage(stem - 3.5) * canvas.coverage(space.crop(envelope.cavity)), "csf", space)
-    canvas.fill(np.maximum(stem, 2.0 - 4.0 - space.y - 14), "white_matter", space)
+    cistern = np.maximum(np.maximum(stem - 3.5, space.crop(envelope.cavity)), space.z + 19)
+    canvas.fill(cistern, "csf", space)
+    canvas.fill(stem, "white_matter", space)
     canvas.fill(space.ellipsoid((0, 24, -42), (6 * head.ventricles, 4.5, 9)), "csf", space)
 
 
@@ -449,9 +461,10 @@ def _air_cells(canvas: Canvas, envelope: Envelope, head: Head, fields: Mapping[s
         canvas.fill(ethmoid + 0.8, "air", space)
         walls = canvas.sheet(np.abs(space.crop(cells)) * 3.0, 1.1) * canvas.coverage(ethmoid)
         canvas.paint(0.8 * walls, "cortical_bone", space)
-        centre = (s * 56, 25, -60)
+        centre = (s * 53, 25, -58)
         space = canvas.near(centre, 20)
-        mastoid = space.ellipsoid(centre, (9.5, 11.5, 16), turn=s * 10)
+        mastoid = space.ellipsoid(centre, (9.5, 11.5, 15), turn=s * 10)
+        mastoid = np.maximum(mastoid, space.crop(envelope.skin) + 8)
         share = np.clip(0.5 + (space.crop(cells) + 2.2 * (head.mastoid_air - 0.5)) * 1.6, 0, 1) * canvas.coverage(mastoid)
         canvas.paint((0.9 * share).astype(np.float32), "air", space)
         space = canvas.near((s * 60, 15, -50), (22, 10, 10))
