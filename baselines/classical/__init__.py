@@ -1,0 +1,1 @@
+"""Methods without a network: floors and what was done before."""

@@ -1,0 +1,59 @@
+"""Prediction with the classical methods and their fitted numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from baselines import slices, weights
+from baselines.classical import methods
+from baselines.config import Config
+from baselines.prediction import Prediction, Predictor
+from benchmark.errors import DataError
+from benchmark.image import Volume
+
+PARAMETERS = {
+    "constant": set(),
+    "table": {"edges", "table", "smoothing_mm"},
+    "tv": {"strength"},
+    "nlm": {"strength"},
+}
+"""Names of the fitted arrays by method."""
+
+
+def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
+    """A function from input volumes to a prediction in HU; `device` is of no account. `DataError` for wrong parameters."""
+    assert config.fit is not None
+    fit, data = config.fit, config.data
+    if set(arrays) != PARAMETERS[fit.method]:
+        raise DataError(
+            "record_invalid",
+            f"the fitted parameters are {sorted(arrays)}",
+            expected=f"{sorted(PARAMETERS[fit.method])} for {fit.method}",
+            action="Train this baseline again.",
+        )
+
+    def predict(inputs: Mapping[str, Volume]) -> Prediction:
+        shown = inputs[data.input]
+        if fit.method == "constant":
+            hu = np.full(shown.array.shape, fit.value, np.float32)
+        elif fit.method == "table":
+            hu = apply_table(inputs, config, arrays)
+        else:
+            ct = slices.to_hu(slices.normalise(inputs, data), data)
+            hu = methods.denoise(fit.method, ct, arrays["strength"].item())
+        return Prediction(slices.finish(hu, inputs, data))
+
+    return predict
+
+
+def apply_table(inputs: Mapping[str, Volume], config: Config, arrays: weights.Arrays) -> np.ndarray:
+    """HU by MR intensity and depth, float32 (z, y, x)."""
+    assert config.fit is not None
+    spacing = inputs[config.data.input].spacing
+    mr = methods.smoothed(slices.normalise(inputs, config.data), spacing, arrays["smoothing_mm"].item())
+    layers = np.asarray(config.fit.depths_mm, np.float32)
+    edges = np.asarray(arrays["edges"], np.float32)
+    cells = methods.table_cells(mr, methods.depth(slices.body(inputs, config.data), spacing), edges, layers)
+    return np.asarray(arrays["table"][cells], np.float32)

@@ -1,0 +1,72 @@
+"""Fit the classical methods: parameters from the train split, settings by the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from baselines import slices, weights
+from baselines.classical import methods
+from baselines.classical.predict import predictor
+from baselines.config import Config
+from baselines.editions import Example
+
+Judge = Callable[[Callable[..., Any]], float]
+"""Value of a predictor on the validation split; higher is better."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried."""
+
+    settings: dict[str, float | str]
+    """What was set."""
+    value: float
+    """What the judge said; higher is better."""
+
+
+def fit(config: Config, train: Sequence[Example], judge: Judge, report: Callable[[Trial], None]) -> weights.Arrays:
+    """Fitted arrays of the setting that the judge likes best. A setting is reported as it is tried."""
+    best: tuple[float, weights.Arrays] | None = None
+    for settings, arrays in _candidates(config, train):
+        value = judge(predictor(config, arrays, "cpu"))
+        report(Trial(settings, value))
+        if best is None or value > best[0]:
+            best = (value, arrays)
+    return best[1] if best else {}
+
+
+def _candidates(config: Config, train: Sequence[Example]) -> Iterable[tuple[dict[str, float | str], weights.Arrays]]:
+    assert config.fit is not None
+    fit = config.fit
+    if fit.method in ("tv", "nlm"):
+        for strength in fit.strengths:
+            yield {"strength": strength}, {"strength": np.array([strength], np.float16)}
+    elif fit.method == "table":
+        for sigma in fit.smoothing_mm:
+            for statistic in fit.statistics:
+                yield {"smoothing_mm": sigma, "statistic": statistic}, _table(config, train, sigma, statistic)
+
+
+def _table(config: Config, train: Sequence[Example], sigma: float, statistic: str) -> weights.Arrays:
+    """Edges of equal voxel counts, then the statistic of each cell over all training voxels."""
+    assert config.fit is not None
+    layers = np.asarray(config.fit.depths_mm, np.float32)
+    intensities, depths, targets = [], [], []
+    for example in train:
+        volume = example.inputs[config.data.input]
+        used = example.mask & slices.body(example.inputs, config.data)
+        mr = methods.smoothed(slices.normalise(example.inputs, config.data), volume.spacing, sigma)
+        intensities.append(mr[used])
+        depths.append(methods.depth(slices.body(example.inputs, config.data), volume.spacing)[used])
+        targets.append(example.reference[used])
+    mr, depth, hu = (np.concatenate(parts) for parts in (intensities, depths, targets))
+    # Half precision before use: what is fitted is then exactly what is stored.
+    quantiles = np.quantile(mr, np.linspace(0, 1, config.fit.bins + 1)[1:-1])
+    edges = np.unique(quantiles.astype(np.float16)).astype(np.float32)
+    cells = methods.table_cells(mr, depth, edges, layers)
+    table = methods.fit_table(cells, hu, (len(edges) + 1) * len(layers), statistic)
+    return {"edges": edges, "table": table, "smoothing_mm": np.array([sigma], np.float16)}

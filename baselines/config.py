@@ -1,0 +1,240 @@
+"""What a baseline's `<task>.toml` may say. Everything that tells one task from another stands there, not in the code."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from benchmark.contract import Name, Record
+from benchmark.errors import UsageError
+
+
+class About(Record):
+    """`[method]`: what the leaderboard shows."""
+
+    title: str
+    """Name on the leaderboard."""
+    description: str
+    """What it does, in a few sentences."""
+    citation: str
+    """How to cite the method."""
+    licence: str = "Apache-2.0"
+    """Licence of code and weights."""
+
+
+class Data(Record):
+    """`[data]`: which volumes go in and how their values become numbers about 1."""
+
+    input: Name
+    """Slug of the input socket that holds the image."""
+    body: str = ""
+    """Slug of the input socket that holds the body outline; empty where there is none."""
+    normalisation: Literal["mr_percentile", "hu"]
+    """`mr_percentile`: the two percentiles inside the body become -1 and 1, outside is -1; `hu`: (HU - centre) / scale."""
+    percentiles: tuple[float, float] = (1.0, 99.0)
+    """Percentiles of `mr_percentile`."""
+    centre: float = 0.0
+    """HU that becomes 0 in the target (and in the input under `hu`)."""
+    scale: float = Field(gt=0)
+    """HU that make one unit."""
+    clip: tuple[float, float] = (-1024.0, 3071.0)
+    """Lowest and highest HU of a prediction; under `hu` the input is limited to it too."""
+    outside: float | None = None
+    """HU that is written outside the body; absent where there is no body outline."""
+    context: int = Field(default=3, ge=1, le=9)
+    """Odd number of neighbouring slices that the network sees to predict the middle one (2.5-D)."""
+    residual: bool = False
+    """The network predicts what to add to the input instead of the output itself; needs `hu`."""
+    editions: tuple[Name, ...] = ("phantom",)
+    """Editions that the shipped weights learned from, as far as they can be had, each drawn equally often."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Data:
+        if self.context % 2 == 0:
+            raise ValueError(f"context: found {self.context}, expected an odd number")
+        if self.residual and self.normalisation != "hu":
+            raise ValueError('residual: expected normalisation = "hu", since input and output must have one scale')
+        if self.normalisation == "mr_percentile" and not self.body:
+            raise ValueError("body: expected the slug of the body outline, which mr_percentile needs")
+        if (self.outside is None) == bool(self.body):
+            raise ValueError("outside: expected exactly where body is given")
+        for key, (low, high) in (("clip", self.clip), ("percentiles", self.percentiles)):
+            if low >= high:
+                raise ValueError(f"{key}: found {low} and {high}, expected the lower one first")
+        return self
+
+
+class Fit(Record):
+    """`[fit]`: a classical method and the settings among which the validation split chooses."""
+
+    method: Literal["constant", "table", "tv", "nlm"]
+    """`constant`: one HU in the body; `table`: HU by MR intensity and depth; `tv`, `nlm`: denoisers of scikit-image."""
+    value: float = 0.0
+    """HU of `constant`."""
+    strengths: tuple[float, ...] = ()
+    """`tv`, `nlm`: strengths to try, in multiples of the estimated noise."""
+    smoothing_mm: tuple[float, ...] = ()
+    """`table`: Gaussian smoothing of the MR image to try, in mm."""
+    statistics: tuple[Literal["mean", "median"], ...] = ()
+    """`table`: what a cell holds, to try."""
+    bins: int = Field(default=48, ge=2)
+    """`table`: number of intensity bins."""
+    depths_mm: tuple[float, ...] = ()
+    """`table`: depths below the body surface at which bins begin, in mm; the first is 0."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Fit:
+        needs = {
+            "constant": (),
+            "table": ("smoothing_mm", "statistics", "depths_mm"),
+            "tv": ("strengths",),
+            "nlm": ("strengths",),
+        }[self.method]
+        for key in needs:
+            if not getattr(self, key):
+                raise ValueError(f"{key}: missing, and {self.method} needs it")
+        if self.depths_mm and (self.depths_mm[0] != 0 or list(self.depths_mm) != sorted(set(self.depths_mm))):
+            raise ValueError(f"depths_mm: found {list(self.depths_mm)}, expected rising numbers from 0")
+        return self
+
+
+class Network(Record):
+    """`[network]`: the network that maps a stack of slices to a slice."""
+
+    kind: Literal["basic_unet", "dncnn"]
+    """`basic_unet`: MONAI's BasicUNet; `dncnn`: a plain stack of MONAI's convolutions at full resolution."""
+    features: tuple[int, ...]
+    """`basic_unet`: six numbers of channels (five levels, then the last one); `dncnn`: one number a hidden layer."""
+    activation: str = "RELU"
+    """Name of the activation in MONAI."""
+    groups: int = Field(default=8, ge=0)
+    """Groups of the group normalisation; 0 means none (`dncnn` only)."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Network:
+        if self.kind == "basic_unet" and len(self.features) != 6:
+            raise ValueError(f"features: found {len(self.features)} numbers, expected 6")
+        if self.kind == "basic_unet" and not self.groups:
+            raise ValueError("groups: found 0, expected at least 1 for basic_unet")
+        if self.groups and any(width % self.groups for width in self.features):
+            raise ValueError(f"groups: found {self.groups}, expected a divisor of every number in features")
+        return self
+
+
+class Loss(Record):
+    """`[loss]`: how far a prediction is from the reference, in units of `data.scale`."""
+
+    l1: float = Field(default=1.0, ge=0)
+    """Weight of the mean absolute error inside the mask."""
+    window: tuple[float, float] | None = None
+    """A window in HU that counts more."""
+    window_weight: float = Field(default=0.0, ge=0)
+    """Weight of the mean absolute error after clipping both sides to the window."""
+
+
+class Critic(Record):
+    """`[critic]`: the PatchGAN critic of a conditional GAN."""
+
+    channels: int = Field(default=16, ge=1)
+    """Channels of its first layer, doubled by each of the next."""
+    layers: int = Field(default=3, ge=1)
+    """Layers after the first."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    """Constant learning rate (Adam, betas 0.5 and 0.999)."""
+    weight: float = Field(default=0.01, ge=0)
+    """Weight of the adversarial term against the L1 term: pix2pix's 1 : 100."""
+
+
+class Latent(Record):
+    """`[latent]`: the latent field of a conditional VAE."""
+
+    channels: int = Field(default=4, ge=1)
+    """Latent channels."""
+    features: tuple[int, ...] = (16, 32, 32)
+    """Channels of the prior's and the posterior's encoder; each layer halves the resolution."""
+    kl: float = Field(default=0.01, ge=0)
+    """Weight of the KL divergence of the posterior from the prior (nats a latent number)."""
+    prior: float = Field(default=0.5, ge=0, le=1)
+    """Share of the reconstruction loss that is taken on samples of the prior (the hybrid objective)."""
+    samples: int = Field(default=8, ge=2)
+    """Samples whose mean is the prediction and whose standard deviation is the uncertainty."""
+
+
+class Training(Record):
+    """`[training]`: the optimisation."""
+
+    steps: int = Field(ge=1)
+    """Steps of AdamW under a one-cycle schedule."""
+    batch: int = Field(default=16, ge=1)
+    """Slices a step."""
+    patch: int = Field(default=64, ge=16, multiple_of=16)
+    """Edge of the square that is cut from a slice, in pixels."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Highest learning rate."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """AdamW's weight decay."""
+    ema: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the moving average of the weights; the average is what is kept."""
+    flips: tuple[Literal["rows", "columns"], ...] = ("columns",)
+    """Axes along which a slice is mirrored at random."""
+    checkpoint_every: int = Field(default=100, ge=1)
+    """Steps between checkpoints."""
+
+
+class Config(Record):
+    """A whole `<task>.toml`."""
+
+    method: About
+    data: Data
+    fit: Fit | None = None
+    network: Network | None = None
+    loss: Loss | None = None
+    critic: Critic | None = None
+    latent: Latent | None = None
+    training: Training | None = None
+
+
+SECTIONS: dict[str, frozenset[str]] = {
+    "classical": frozenset({"fit"}),
+    "unet": frozenset({"network", "loss", "training"}),
+    "gan": frozenset({"network", "loss", "critic", "training"}),
+    "vae": frozenset({"network", "loss", "latent", "training"}),
+}
+"""Sections that each family needs besides `[method]` and `[data]`, and the only ones that it may have."""
+
+
+def load(path: Path, family: str) -> Config:
+    """Read and check a baseline's configuration.
+
+    Raises `UsageError`: `path` when there is no such file, `bad_value` naming file, key and expectation otherwise.
+    """
+    try:
+        config = Config.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise UsageError("path", f"there is no {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError("bad_value", f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise UsageError(
+            "bad_value",
+            f"{path}: "
+            + "; ".join(
+                f"key {'.'.join(map(str, item['loc'])) or '(whole file)'}: {item['msg']}" for item in error.errors()
+            ),
+            action="Mend the key in that file.",
+        ) from None
+    optional = set(Config.model_fields) - {"method", "data"}
+    given = {name for name in optional if getattr(config, name) is not None}
+    wrong = sorted(given ^ SECTIONS[family])
+    if wrong:
+        raise UsageError(
+            "bad_value",
+            f"{path}: "
+            + "; ".join(f"section [{name}] {'is not known' if name in given else 'is missing'}" for name in wrong),
+            expected=f"for {family}: {', '.join(sorted(SECTIONS[family]))}",
+            action="Mend that file.",
+        )
+    return config

@@ -1,0 +1,86 @@
+"""Volumes to stacks of slices and back: the numbers that the networks see. Plain arrays, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.config import Config, Data
+from benchmark.image import Volume
+
+Array = NDArray[np.float32]
+MULTIPLE = 16
+"""Slices are padded so that four halvings leave whole numbers."""
+
+
+def normalise(inputs: Mapping[str, Volume], data: Data) -> Array:
+    """The image socket as float32 of about unit size, axes (z, y, x)."""
+    image = np.nan_to_num(np.asarray(inputs[data.input].array, np.float32))
+    if data.normalisation == "hu":
+        return to_units(np.clip(image, *data.clip), data)
+    inside = body(inputs, data)
+    low, high = np.percentile(image[inside], data.percentiles) if inside.any() else (0.0, 1.0)
+    scaled = 2.0 * (image - low) / max(float(high - low), 1e-6) - 1.0
+    return np.where(inside, np.clip(scaled, -1.5, 3.0), -1.0).astype(np.float32)
+
+
+def body(inputs: Mapping[str, Volume], data: Data) -> NDArray[np.bool_]:
+    """Where the body is, axes (z, y, x); everywhere for tasks without an outline. An empty outline means everywhere too."""
+    if not data.body:
+        return np.ones(inputs[data.input].array.shape, bool)
+    inside = np.asarray(inputs[data.body].array) > 0
+    return inside if inside.any() else np.ones_like(inside)
+
+
+def to_units(hu: NDArray[np.floating], data: Data) -> Array:
+    """HU to the network's units."""
+    return ((hu - data.centre) / data.scale).astype(np.float32)
+
+
+def to_hu(units: NDArray[np.floating], data: Data) -> Array:
+    """The network's units to HU."""
+    return (units * data.scale + data.centre).astype(np.float32)
+
+
+def finish(hu: NDArray[np.floating], inputs: Mapping[str, Volume], data: Data) -> NDArray[np.int16]:
+    """A prediction as it is written: limited, constant outside the body, whole HU (as scanners store it)."""
+    limited = np.clip(hu, *data.clip)
+    if data.outside is not None:
+        limited = np.where(body(inputs, data), limited, data.outside)
+    return np.rint(limited).astype(np.int16)
+
+
+def neighbours(count: int, context: int) -> NDArray[np.intp]:
+    """Indices (slice, context) of the slices around each slice; beyond the ends the last slice is repeated."""
+    offsets = np.arange(context) - context // 2
+    return np.clip(np.arange(count)[:, None] + offsets[None, :], 0, count - 1)
+
+
+def pad_to_multiple(stack: Array, multiple: int = MULTIPLE) -> Array:
+    """Repeat the last row and column of (…, y, x) until both are multiples."""
+    rows, columns = (-size % multiple for size in stack.shape[-2:])
+    return (
+        np.pad(stack, [(0, 0)] * (stack.ndim - 2) + [(0, rows), (0, columns)], mode="edge")
+        if rows or columns
+        else stack
+    )
+
+
+def batches(volume: Array, context: int, pixels: int) -> Iterator[tuple[slice, Array]]:
+    """Stacks (slice, context, y, x), as many at a time as hold about `pixels` pixels, padded for the network."""
+    index = neighbours(volume.shape[0], context)
+    padded = pad_to_multiple(volume)
+    size = max(1, pixels // (padded.shape[-1] * padded.shape[-2]))
+    for start in range(0, volume.shape[0], size):
+        chosen = slice(start, min(start + size, volume.shape[0]))
+        yield chosen, padded[index[chosen]]
+
+
+def window_in_units(config: Config) -> tuple[float, float] | None:
+    """The window of `[loss]` in network units; None where it has none."""
+    if config.loss is None or config.loss.window is None:
+        return None
+    low, high = ((edge - config.data.centre) / config.data.scale for edge in config.loss.window)
+    return low, high

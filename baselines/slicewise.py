@@ -1,0 +1,61 @@
+"""Run a slice-to-slice network over a volume; load its weights strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines import slices, weights
+from baselines.config import Config
+from benchmark.errors import DataError
+from benchmark.image import Volume
+
+PIXELS = 65536
+"""Pixels in one forward pass: larger ones are slower on a CPU, since the feature maps leave its cache."""
+
+Forward = Callable[[Tensor], tuple[Tensor, ...]]
+"""Stack (slice, context, y, x) to maps (slice, 1, y, x) in network units: the prediction, then maps of differences."""
+
+
+def load(module: nn.Module, arrays: weights.Arrays, device: torch.device) -> nn.Module:
+    """Put parameters into a network: every name and shape must match. Raises `DataError('record_invalid')`."""
+    state = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise DataError(
+            "record_invalid",
+            f"the weights do not fit the network ({' '.join(str(error).split())[:300]})",
+            action="Train this baseline again.",
+        ) from None
+    return module.to(device).eval().requires_grad_(False)
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto`: CUDA when there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def centre(stack: Tensor) -> Tensor:
+    """The slice in the middle of each stack, shape (slice, 1, y, x)."""
+    middle = stack.shape[1] // 2
+    return stack[:, middle : middle + 1]
+
+
+@torch.inference_mode()
+def run(forward: Forward, inputs: Mapping[str, Volume], config: Config, device: torch.device) -> list[np.ndarray]:
+    """Predict a volume: float32 maps (z, y, x) in HU, the first one the prediction, the others HU differences."""
+    data = config.data
+    volume = slices.normalise(inputs, data)
+    _, rows, columns = volume.shape
+    collected: list[list[np.ndarray]] = []
+    for _, stack in slices.batches(volume, data.context, PIXELS):
+        maps = forward(torch.from_numpy(stack).to(device))
+        collected.append([m[:, 0, :rows, :columns].float().cpu().numpy() for m in maps])
+    prediction, *others = (np.concatenate(parts) for parts in zip(*collected, strict=True))
+    return [slices.to_hu(prediction, data), *(other * np.float32(data.scale) for other in others)]

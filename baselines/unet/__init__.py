@@ -1,0 +1,1 @@
+"""Supervised slice-to-slice regression with an L1 loss."""

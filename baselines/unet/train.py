@@ -1,0 +1,31 @@
+"""Training of the U-Net: L1 regression."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from baselines.config import Config
+from baselines.optimisation import Batch, Player, masked_l1, reconstruction
+from baselines.slices import window_in_units
+from baselines.unet.network import Translator
+
+
+class Regression:
+    """One player, the reconstruction loss."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.loss is not None and config.training is not None
+        self.loss_terms, self.window = config.loss, window_in_units(config)
+        self.model = Translator(config)
+        self.players = {"model": Player(self.model, config.training.learning_rate)}
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The L1 terms."""
+        prediction = self.model(batch.stack)
+        total = reconstruction(self.loss_terms, self.window, prediction, batch)
+        return total, {"l1": float(masked_l1(prediction.detach().float(), batch))}
+
+
+def learner(config: Config) -> Regression:
+    """Networks and losses of this family."""
+    return Regression(config)

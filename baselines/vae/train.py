@@ -1,0 +1,48 @@
+"""Training of the conditional VAE with the hybrid objective of Sohn, Lee and Yan (2015).
+
+The evidence bound reconstructs from the posterior, which has seen the output; at test time only the prior is there. The hybrid
+objective adds the reconstruction from the prior, so that what is trained is what is used.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from baselines.config import Config
+from baselines.optimisation import Batch, Player, masked_l1, reconstruction
+from baselines.slices import window_in_units
+from baselines.vae.network import ConditionalVAE
+
+
+class Hybrid:
+    """One player: reconstruction from posterior and prior, plus KL."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.loss is not None and config.training is not None and config.latent is not None
+        self.loss_terms, self.window, self.latent = config.loss, window_in_units(config), config.latent
+        self.model = ConditionalVAE(config)
+        self.players = {"model": Player(self.model, config.training.learning_rate)}
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """(1 - prior) · L(posterior) + prior · L(prior) + kl · KL(q‖p), the KL as a mean over latent numbers."""
+        model = self.model
+        features = model.trunk(batch.stack)
+        prior = model.prior(batch.stack)
+        posterior = model.posterior(torch.cat([batch.stack, batch.target * batch.weight], dim=1))
+        seen = model.decode(batch.stack, features, posterior.rsample())
+        drawn = model.decode(batch.stack, features, prior.rsample())
+        divergence = kl_divergence(posterior, prior).mean()
+        total = (
+            (1.0 - self.latent.prior) * reconstruction(self.loss_terms, self.window, seen, batch)
+            + self.latent.prior * reconstruction(self.loss_terms, self.window, drawn, batch)
+            + self.latent.kl * divergence
+        )
+        numbers = {"l1": float(masked_l1(drawn.detach().float(), batch)), "kl": float(divergence.detach())}
+        return total, numbers
+
+
+def learner(config: Config) -> Hybrid:
+    """Networks and losses of this family."""
+    return Hybrid(config)
