@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,11 +135,16 @@ def frechet_distance(reference: ArrayLike, prediction: ArrayLike) -> float:
     a = (x - mean_x) / np.sqrt(max(len(x) - 1, 1))
     b = (y - mean_y) / np.sqrt(max(len(y) - 1, 1))
     traces = float(np.vdot(a, a) + np.vdot(b, b))
-    # AᵀA = RᵀR, so a tall set may be replaced by its triangular factor.
-    a, b = (np.linalg.qr(part, mode="r") if part.shape[0] > part.shape[1] else part for part in (a, b))
-    trace_root = float(np.linalg.svd(a @ b.T, compute_uv=False).sum())
+    trace_root = float(np.linalg.svd(_short(a) @ _short(b).T, compute_uv=False).sum())
     shift = mean_x - mean_y
     return max(0.0, float(shift @ shift) + traces - 2.0 * trace_root)
+
+
+def _short(a: Array) -> Array:
+    """A matrix with the same aᵀa and at most d rows: a tall one is replaced by its triangular factor."""
+    if a.shape[0] <= a.shape[1]:
+        return a
+    return cast(Array, np.linalg.qr(a, mode="r"))
 
 
 def frechet_floor(reference: ArrayLike, *, seed: int = 0, draws: int = 5) -> float:

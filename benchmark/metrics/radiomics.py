@@ -118,8 +118,8 @@ def run_lengths(levels: NDArray[np.int64], steps: NDArray[np.int64], bins: int) 
     return counts
 
 
-def _entropy(p: Array) -> float:
-    positive = p[p > 0]
+def _entropy(probabilities: NDArray[np.number]) -> float:
+    positive = probabilities[probabilities > 0].astype(np.float64)
     return float(-(positive * np.log2(positive)).sum())
 
 
@@ -130,17 +130,18 @@ def first_order(image: Array, mask: NDArray[np.bool_], bins: int = BINS) -> Arra
         return np.zeros(len(FIRST_ORDER))
     mean, low, high = float(x.mean()), float(x.min()), float(x.max())
     centred = x - mean
-    variance = float((centred**2).mean())
+    square = centred * centred
+    variance = float(square.mean())
     p10, p25, median, p75, p90 = (float(v) for v in np.percentile(x, (10, 25, 50, 75, 90)))
     # A spread that is rounding error has no shape: its skewness would be noise.
     shaped = variance > 1e-24 * max(low * low, high * high)
-    skewness = float((centred**3).mean()) / variance**1.5 if shaped else 0.0
-    kurtosis = float((centred**4).mean()) / variance**2 - 3.0 if shaped else 0.0
+    skewness = float((square * centred).mean()) / variance**1.5 if shaped else 0.0
+    kurtosis = float((square * square).mean()) / variance**2 - 3.0 if shaped else 0.0
     core = x[(x >= p10) & (x <= p90)]
     histogram = (
         np.bincount(discretise(np.asarray(image, np.float64), mask, bins)[mask], minlength=bins + 1)[1:] / x.size
     )
-    energy = float((x**2).sum())
+    energy = float(x @ x)
     return np.array([
         mean, variance, skewness, kurtosis, median, low, p10, p90, high, p75 - p25, high - low,
         np.abs(centred).mean(), np.abs(core - core.mean()).mean() if core.size else 0.0, np.abs(x - median).mean(),
@@ -158,8 +159,8 @@ def glcm_features(counts: Array) -> Array:
     variance = float((i - mean) ** 2 @ marginal)
     gap = np.abs(i[:, None] - i)
     total = i[:, None] + i
-    difference = np.bincount(gap.astype(int).ravel(), weights=p.ravel(), minlength=bins)
-    sums = np.bincount(total.astype(int).ravel() - 2, weights=p.ravel(), minlength=2 * bins - 1)
+    difference = np.bincount(gap.astype(int).ravel(), weights=p.ravel(), minlength=bins).astype(np.float64)
+    sums = np.bincount(total.astype(int).ravel() - 2, weights=p.ravel(), minlength=2 * bins - 1).astype(np.float64)
     k_difference, k_sum = np.arange(bins, dtype=float), np.arange(2.0, 2.0 * bins + 1.0)
     difference_mean, sum_mean = float(k_difference @ difference), float(k_sum @ sums)
     off = gap > 0

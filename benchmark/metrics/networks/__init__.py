@@ -1,0 +1,1 @@
+"""Feature networks in torch. Imported only when features are computed: the metric library itself does without torch."""
