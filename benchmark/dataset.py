@@ -1,10 +1,10 @@
 """Data editions on disk: made from a plan, whole or absent, the same bytes each time, inputs apart from references.
 
-    <data>/<task>/<edition>/dataset.json     what it is, how it was made, sha256 of every file
-                            cases.csv        case, split, attributes
-                            inputs/<case>/   exactly what a container finds below /input
-                            references/<case>/   what only the scorer reads
-                            truth.json       what was planted (phantoms); only the audit reads it
+<data>/<task>/<edition>/dataset.json     what it is, how it was made, sha256 of every file
+                        cases.csv        case, split, attributes
+                        inputs/<case>/   exactly what a container finds below /input
+                        references/<case>/   what only the scorer reads
+                        truth.json       what was planted (phantoms); only the audit reads it
 """
 
 from __future__ import annotations
@@ -106,8 +106,11 @@ class Edition:
     def hash_of(self, tree: str, cases: Sequence[Case]) -> str:
         """One hash over the `inputs` or `references` of these cases, from the file hashes in `dataset.json`."""
         wanted = {case.id for case in cases}
-        lines = [f"{path} {digest}" for path, digest in sorted(self.info.files.items())
-                 if path.split("/")[0] == tree and path.split("/")[1] in wanted]
+        lines = [
+            f"{path} {digest}"
+            for path, digest in sorted(self.info.files.items())
+            if path.split("/")[0] == tree and path.split("/")[1] in wanted
+        ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -186,14 +189,21 @@ def _reusable(target: Path, task: Task, plan: Plan) -> Edition | None:
     wanted = plan.info.model_copy(update={"counts": edition.info.counts, "files": edition.info.files})
     same_cases = [c.case for c in plan.cases] == list(edition.cases)
     whole = all((edition.root / path).exists() for path in edition.info.files)
-    return edition if same_cases and whole and edition.info == DatasetInfo.model_validate_json(wanted.model_dump_json()) else None
+    return (
+        edition
+        if same_cases and whole and edition.info == DatasetInfo.model_validate_json(wanted.model_dump_json())
+        else None
+    )
 
 
 def _make_one(root: Path, task: Task, planned: PlannedCase, compress: bool) -> dict[str, str]:
     """Make one case below `root` and return the hashes of its files."""
     id = planned.case.id
     files = planned.make()
-    for tree, sockets, contents in (("inputs", task.inputs, files.inputs), ("references", task.references, files.references)):
+    for tree, sockets, contents in (
+        ("inputs", task.inputs, files.inputs),
+        ("references", task.references, files.references),
+    ):
         folder = root / tree / id
         folder.mkdir(parents=True)
         for socket in sockets:
@@ -201,7 +211,9 @@ def _make_one(root: Path, task: Task, planned: PlannedCase, compress: bool) -> d
                 write_content(folder, socket, id, contents[socket.slug], compress=compress)
             elif tree == "inputs":
                 raise DataError("reference_invalid", f"case {id} has no content for input {socket.slug!r}")
-    (root / "inputs" / id / "inputs.json").write_text(json.dumps(interfaces(task), indent=1, sort_keys=True) + "\n", "utf-8")
+    (root / "inputs" / id / "inputs.json").write_text(
+        json.dumps(interfaces(task), indent=1, sort_keys=True) + "\n", "utf-8"
+    )
     return {
         path.relative_to(root).as_posix(): sha256_of(path)
         for tree in ("inputs", "references")
@@ -226,7 +238,9 @@ def _fill(folder: Path, task: Task, plan: Plan, workers: int, progress: Callable
         atomic.write_json(folder / "truth.json", plan.truth)
         hashes["truth.json"] = sha256_of(folder / "truth.json")
     counts = {split: sum(p.case.split == split for p in plan.cases) for split in SPLITS}
-    info = plan.info.model_copy(update={"counts": {k: v for k, v in counts.items() if v}, "files": dict(sorted(hashes.items()))})
+    info = plan.info.model_copy(
+        update={"counts": {k: v for k, v in counts.items() if v}, "files": dict(sorted(hashes.items()))}
+    )
     atomic.write_json(folder / "dataset.json", info.model_dump(mode="json"))
 
 
@@ -298,6 +312,18 @@ def sha256_of(path: Path) -> str:
 
 
 __all__ = [
-    "CaseFiles", "Content", "Edition", "Plan", "PlannedCase", "Source", "interfaces", "load", "locate", "prepare",
-    "read_content", "sha256_of", "write_cases", "write_content",
+    "CaseFiles",
+    "Content",
+    "Edition",
+    "Plan",
+    "PlannedCase",
+    "Source",
+    "interfaces",
+    "load",
+    "locate",
+    "prepare",
+    "read_content",
+    "sha256_of",
+    "write_cases",
+    "write_content",
 ]

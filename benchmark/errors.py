@@ -33,24 +33,50 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
         for kind in (
             Kind("missing", "No output was found for this case.", "Write one file per case under the declared name."),
             Kind("extra_output", "More files than the one asked for were found.", "Write exactly one file per output."),
-            Kind("unreadable", "The output is not a readable file of the declared kind.",
-                 "Open the file with SimpleITK (images) or a JSON parser (values) before you submit."),
-            Kind("geometry", "The output does not lie on the grid of the reference.",
-                 "Copy size, spacing, origin and direction from the input image."),
-            Kind("non_finite", "The prediction holds NaN or infinity where it is scored.",
-                 "Replace non-finite values; look for a division by zero or an overflow in half precision."),
-            Kind("not_numeric", "The prediction's voxels are not plain numbers.", "Write an integer or floating-point image."),
+            Kind(
+                "unreadable",
+                "The output is not a readable file of the declared kind.",
+                "Open the file with SimpleITK (images) or a JSON parser (values) before you submit.",
+            ),
+            Kind(
+                "geometry",
+                "The output does not lie on the grid of the reference.",
+                "Copy size, spacing, origin and direction from the input image.",
+            ),
+            Kind(
+                "non_finite",
+                "The prediction holds NaN or infinity where it is scored.",
+                "Replace non-finite values; look for a division by zero or an overflow in half precision.",
+            ),
+            Kind(
+                "not_numeric",
+                "The prediction's voxels are not plain numbers.",
+                "Write an integer or floating-point image.",
+            ),
             Kind("not_scalar", "The image has several values a voxel.", "Write a single-channel image."),
-            Kind("schema", "The JSON output does not have the declared structure.", "Compare it with the task's example."),
+            Kind(
+                "schema", "The JSON output does not have the declared structure.", "Compare it with the task's example."
+            ),
             Kind("crashed", "The model ended with an error.", "Read the log of the canary cases; run `radbench try`."),
-            Kind("timeout", "The model took longer than the task allows for a case.",
-                 "Make it faster, or check that it found the GPU."),
+            Kind(
+                "timeout",
+                "The model took longer than the task allows for a case.",
+                "Make it faster, or check that it found the GPU.",
+            ),
             Kind("out_of_memory", "The model used more memory than the task allows.", "Lower its peak memory."),
-            Kind("output_too_large", "The output is larger than the task allows.", "Write only what the task asks for."),
-            Kind("unknown_case", "A prediction was found for a case that this split does not hold.",
-                 "It is ignored; check that the right edition and split were predicted."),
-            Kind("not_allowed", "The submission asks for something that this engine does not do.",
-                 "Read the submission schema in submissions/README.md."),
+            Kind(
+                "output_too_large", "The output is larger than the task allows.", "Write only what the task asks for."
+            ),
+            Kind(
+                "unknown_case",
+                "A prediction was found for a case that this split does not hold.",
+                "It is ignored; check that the right edition and split were predicted.",
+            ),
+            Kind(
+                "not_allowed",
+                "The submission asks for something that this engine does not do.",
+                "Read the submission schema in submissions/README.md.",
+            ),
         )
     },
     "infrastructure": {
@@ -58,9 +84,19 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
         for kind in (
             Kind("no_registry", "A package registry could not be reached.", "Check the network; phantoms need none."),
             Kind("checksum", "A downloaded file is not the one that was pinned.", "Delete the cache and try again."),
-            Kind("start_failed", "The model's process or server did not start.", "Read the log that the message names."),
-            Kind("busy", "Another radbench process is at work in the same place.", "Wait for it, or choose another folder."),
-            Kind("no_space", "The disk is full.", "Free some space and run the command again; it goes on where it stopped."),
+            Kind(
+                "start_failed", "The model's process or server did not start.", "Read the log that the message names."
+            ),
+            Kind(
+                "busy",
+                "Another radbench process is at work in the same place.",
+                "Wait for it, or choose another folder.",
+            ),
+            Kind(
+                "no_space",
+                "The disk is full.",
+                "Free some space and run the command again; it goes on where it stopped.",
+            ),
             Kind("missing_extra", "An optional package is not installed.", "Install the named extra."),
         )
     },
@@ -68,21 +104,40 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
         kind.code: kind
         for kind in (
             Kind("task_invalid", "The task's declaration is not valid.", "Mend the key that the message names."),
-            Kind("unknown_metric", "The task names a metric that does not exist.", "See docs/metrics.md for the names."),
-            Kind("edition_missing", "The data edition has not been prepared.", "Run `radbench prepare` or `radbench import`."),
-            Kind("edition_broken", "The data edition does not match its own hashes.", "Delete it and prepare it again."),
+            Kind(
+                "unknown_metric", "The task names a metric that does not exist.", "See docs/metrics.md for the names."
+            ),
+            Kind(
+                "edition_missing",
+                "The data edition has not been prepared.",
+                "Run `radbench prepare` or `radbench import`.",
+            ),
+            Kind(
+                "edition_broken", "The data edition does not match its own hashes.", "Delete it and prepare it again."
+            ),
             Kind("reference_invalid", "A reference cannot be scored against.", "Mend or exclude the case."),
-            Kind("import_layout", "The folder is not in the layout of that public data set.",
-                 "Point to the folder that holds the tree that the message describes."),
+            Kind(
+                "import_layout",
+                "The folder is not in the layout of that public data set.",
+                "Point to the folder that holds the tree that the message describes.",
+            ),
             Kind("unreadable_volume", "An image of the data set cannot be read.", "Check the download of that file."),
-            Kind("record_invalid", "A stored record is not what this version writes.", "Run the step that wrote it again."),
+            Kind(
+                "record_invalid",
+                "A stored record is not what this version writes.",
+                "Run the step that wrote it again.",
+            ),
         )
     },
     "usage": {
         kind.code: kind
         for kind in (
             Kind("unknown_name", "There is nothing of that name.", "Choose one of the names that the message lists."),
-            Kind("bad_value", "A value is outside what is possible.", "Choose a value in the range that the message gives."),
+            Kind(
+                "bad_value",
+                "A value is outside what is possible.",
+                "Choose a value in the range that the message gives.",
+            ),
             Kind("path", "The path is not what was expected.", "Check the path."),
         )
     },

@@ -1,0 +1,381 @@
+"""The command `radbench`. Thin: it finds things, calls the rooms, prints; every rule lives elsewhere."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from benchmark import atomic, console, dataset, store, tasks
+from benchmark.contract import SPLITS, Task
+from benchmark.errors import DataError, InfrastructureError, RadbenchError, UsageError
+from benchmark.tasks import TaskFolder
+from benchmark.workplace import Workplace, default
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A challenge harness for generative AI in medical imaging.",
+)
+
+TaskDirs = Annotated[
+    list[Path] | None, typer.Option("--tasks", help="Further folder of tasks; may be given several times.")
+]
+Work = Annotated[
+    Path | None, typer.Option("--work", help="Folder for data, store and site (default: ./work or $RADBENCH_WORK).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def _work(path: Path | None) -> Workplace:
+    return default() if path is None else Workplace(path)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _cache() -> Path:
+    from benchmark.download import cache_folder
+
+    return cache_folder()
+
+
+@app.command("tasks")
+def list_tasks(task_dirs: TaskDirs = None, as_json: AsJson = False) -> None:
+    """List the tasks: what goes in, what must come out, how it is ranked."""
+    found = tasks.load_all(task_dirs or ())
+    if as_json:
+        _print_json([folder.task.model_dump(mode="json") for folder in found])
+        return
+    for folder in found:
+        task = folder.task
+        console.out.print(f"[bold]{task.name}[/bold]  {task.title}, version {task.version}")
+        console.out.print(f"  {task.summary}", markup=False)
+        console.out.print(
+            f"  in: {', '.join(s.slug for s in task.inputs)}; out: {', '.join(s.slug for s in task.outputs)}; "
+            f"metrics: {', '.join(m.id for m in task.metrics)}; ranked by {task.ranking.rule}",
+            markup=False,
+        )
+        kinds = [kind for kind in ("phantom", "sample") if hasattr(folder.data(), kind)]
+        importers = sorted(getattr(folder.data(), "IMPORTERS", {}))
+        console.out.print(
+            f"  editions: {', '.join(kinds)}" + (f"; imports: {', '.join(importers)}" if importers else ""),
+            markup=False,
+        )
+
+
+@app.command()
+def prepare(
+    task: Annotated[str, typer.Argument(help="Task name, see `radbench tasks`.")],
+    sample: Annotated[bool, typer.Option("--sample", help="The small real sample instead of phantoms.")] = False,
+    size: Annotated[int | None, typer.Option(help="Phantoms: voxels along an edge (32 to 128).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Phantoms: seed.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 means one a core.")] = 0,
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+) -> None:
+    """Make a data edition: phantoms by formula, or the small sample of real images. The same call gives the same bytes."""
+    folder = tasks.find(task, task_dirs or ())
+    if sample:
+        if size is not None or seed is not None:
+            raise UsageError("bad_value", "--size and --seed are for phantoms", expected="--sample alone")
+        plan = folder.maker("sample")(_cache(), progress=lambda text: console.err.print(f"  {text}", markup=False))
+    else:
+        options = {key: value for key, value in (("size", size), ("seed", seed)) if value is not None}
+        if size is not None and not 32 <= size <= 128:
+            raise UsageError("bad_value", f"--size {size}", expected="32 to 128 voxels")
+        plan = folder.maker("phantom")(**options)
+    _carry_out(folder, plan, _work(work), workers)
+
+
+@app.command("import")
+def import_data(
+    format: Annotated[str, typer.Argument(help="Layout of the data set, such as synthrad2023.")],
+    path: Annotated[Path, typer.Argument(help="Folder that holds it.")],
+    workers: Annotated[int, typer.Option(help="Processes; 0 means one a core.")] = 0,
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+) -> None:
+    """Turn a public data set, in its own layout, into an edition."""
+    importers: dict[str, TaskFolder] = {}
+    for folder in tasks.load_all(task_dirs or ()):
+        importers |= dict.fromkeys(getattr(folder.data(), "IMPORTERS", {}), folder)
+    if format not in importers:
+        raise UsageError(
+            "unknown_name", f"there is no importer {format!r}", expected=f"one of {', '.join(sorted(importers))}"
+        )
+    if not path.is_dir():
+        raise UsageError("path", f"there is no folder {path}", expected=f"the root of a {format} tree")
+    folder = importers[format]
+    _carry_out(folder, folder.data().IMPORTERS[format](path), _work(work), workers)
+
+
+def _carry_out(folder: TaskFolder, plan: dataset.Plan, work: Workplace, workers: int) -> None:
+    label = f"{folder.task.name}/{plan.info.edition}"
+    with console.Bars() as bars:
+        edition = dataset.prepare(
+            work.data, folder.task, plan, workers=workers, progress=lambda done, total: bars.update(label, done, total)
+        )
+    counts = ", ".join(f"{count} {split}" for split, count in edition.info.counts.items())
+    console.out.print(f"{label}: {counts} cases in {edition.root}", markup=False)
+    for source in edition.info.sources:
+        console.out.print(f"  {source.title}. Licence: {source.licence}. Cite: {source.citation}", markup=False)
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Argument(help="Task name.")],
+    baseline: Annotated[str, typer.Argument(help="Baseline, such as unet; `all` trains each in turn.")],
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps (default: the baseline's config).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    install: Annotated[bool, typer.Option("--install", help="Replace the weights that this repository ships.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget an interrupted training instead of resuming it.")
+    ] = False,
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+) -> None:
+    """Train a reference model on the train split; goes on where an interrupted training stopped."""
+    from benchmark import learning
+
+    folder = tasks.find(task, task_dirs or ())
+    with console.Bars() as bars:
+        for name, weights in learning.train(
+            folder,
+            baseline,
+            _work(work),
+            _cache(),
+            steps=steps,
+            device=device,
+            seed=seed,
+            threads=threads,
+            install=install,
+            resume=not fresh,
+            say=_say,
+            progress=bars.update,
+        ):
+            console.out.print(f"{task} {name}: {weights}", markup=False)
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="Task name.")],
+    data: Annotated[str, typer.Option(help="Edition name.")] = "phantom",
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="Baseline; may be given several times (default: all).")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Models side by side; 0 means one a core.")] = 0,
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run baselines as submissions on an edition, score them and print the board."""
+    from baselines import catalogue
+    from benchmark import board, demo, scoring
+
+    place = _work(work)
+    folder = tasks.find(task, task_dirs or ())
+    edition = dataset.load(place.data, folder.task, data)
+    chosen = [catalogue.find(task, name) for name in baseline] if baseline else catalogue.baselines(task)
+    with console.Bars() as bars:
+        records = demo.run_baselines([(folder, edition, item) for item in chosen], place.store, bars.update, workers)
+        cache = scoring.ReferenceCache()
+        scored = [
+            (record, scoring.score_run(folder.task, edition, record, place.store, cache=cache)) for record in records
+        ]
+    result = board.make(folder.task, edition, scored, place.store)
+    if as_json:
+        _print_json(result.model_dump(mode="json"))
+    else:
+        console.out.print(console.board_table(result))
+
+
+@app.command()
+def score(
+    task: Annotated[str, typer.Argument(help="Task name.")],
+    predictions: Annotated[
+        Path, typer.Option(help="Folder with <case>.mha (or .nii.gz, .json), or <case>/ as an output tree.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for cases.csv and summary.json.")],
+    data: Annotated[str, typer.Option(help="Edition name, or the path of an edition.")] = "phantom",
+    split: Annotated[str, typer.Option(help="train, val, canary or test.")] = "test",
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score loose prediction files, with the very code that scores submissions."""
+    from benchmark import scoring
+
+    if split not in SPLITS:
+        raise UsageError("bad_value", f"--split {split}", expected=f"one of {', '.join(SPLITS)}")
+    if not predictions.is_dir():
+        raise UsageError("path", f"there is no folder {predictions}", expected="a folder of predictions")
+    declared = tasks.find(task, task_dirs or ()).task
+    edition = _edition(declared, data, _work(work))
+    with console.Bars() as bars:
+        scored = scoring.score_loose(
+            declared,
+            edition,
+            predictions,
+            split,  # type: ignore[arg-type]
+            progress=lambda done, total: bars.update("score", done, total),
+        )
+    summary = scoring.summary(declared, edition, split, scored)
+    atomic.write_text(out / "cases.csv", store.scores_to_csv(scored.scores))
+    atomic.write_json(out / "summary.json", summary)
+    if as_json:
+        _print_json(summary)
+        return
+    for item in scored.aggregates:
+        unit = (
+            next(s.unit for s in [*scored.scores, None] if s is None or s.metric == item.metric)
+            if scored.scores
+            else ""
+        )
+        worst = f", {item.n_worst} with the worst value" if item.n_worst else ""
+        console.out.print(
+            f"{item.metric:>16}  {console.number(item.value, unit)} {unit}  "
+            f"[{console.number(item.low, unit)}, {console.number(item.high, unit)}]  "
+            f"({item.n} cases{worst})",
+            markup=False,
+        )
+    for case, reason in summary["problems"].items():
+        console.out.print(f"{case}: {reason}", markup=False)
+    for case, hint in scored.hints.items():
+        console.out.print(f"{case}: hint: {hint}", markup=False)
+    console.out.print(f"{out / 'cases.csv'} and {out / 'summary.json'} written", markup=False)
+
+
+def _edition(task: Task, data: str, work: Workplace) -> dataset.Edition:
+    path = Path(data)
+    if (path / "dataset.json").exists():
+        root = path.resolve()
+        if root.parent.name != task.name:
+            raise DataError(
+                "edition_missing", f"{path} is an edition of {root.parent.name!r}", expected=f"one of {task.name!r}"
+            )
+        return dataset.load(root.parent.parent, task, root.name)
+    return dataset.load(work.data, task, data)
+
+
+@app.command()
+def publish(
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+    date: Annotated[str | None, typer.Option(help="Date of the edition, YYYY-MM-DD (default: today).")] = None,
+) -> None:
+    """Build the static site from everything in the store that has been scored with the code and data of now."""
+    from benchmark import publishing
+
+    place = _work(work)
+    when = date or datetime.date.today().isoformat()
+    try:
+        datetime.date.fromisoformat(when)
+    except ValueError:
+        raise UsageError("bad_value", f"--date {when}", expected="a date such as 2026-01-31") from None
+    entries = publishing.entries(tasks.load_all(task_dirs or ()), place.data, place.store)
+    if not entries:
+        raise DataError(
+            "edition_missing", f"nothing in {place.store} has been scored yet", action="Run `radbench run TASK` first."
+        )
+    published = publishing.publish_boards(entries, place.store, place.site, when)
+    state = "new edition" if published.changed else "unchanged"
+    console.out.print(f"{state} {published.edition}: {published.path}", markup=False)
+
+
+@app.command()
+def demo(
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the baselines first instead of taking the shipped weights.")
+    ] = False,
+    task: Annotated[list[str] | None, typer.Option(help="Only these tasks; may be given several times.")] = None,
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+) -> None:
+    """The whole way: prepare data, run every baseline as a submission, score, rank, publish. Reuses what is unchanged."""
+    from benchmark import demo as whole
+
+    with console.Bars() as bars:
+        boards, published = whole.run(
+            _work(work),
+            _cache(),
+            names=task or whole.TASKS,
+            extra=task_dirs or (),
+            train=train,
+            say=_say,
+            progress=bars.update,
+        )
+    for board in boards:
+        console.out.print()
+        console.out.print(console.board_table(board))
+        for note in board.notes:
+            console.out.print(f"  {note}", markup=False)
+    console.out.print()
+    for board in boards:
+        what = "phantoms, made by formula" if board.dataset.kind == "phantom" else "real CT and MR images of patients"
+        console.out.print(f"{board.task.title}: edition {board.dataset.edition!r}, {what}", markup=False)
+    state = "a new edition" if published.changed else "unchanged since the last run"
+    console.out.print(f"Leaderboard ({state}): {published.path.resolve()}", markup=False)
+
+
+def _say(text: str) -> None:
+    console.err.print(f"  {text}", markup=False)
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: errors become sentences and exit codes (2 usage, 3 submission, 4 infrastructure, 5 data, 70 a bug)."""
+    signal.signal(signal.SIGTERM, _ended)  # so that TERM cleans up as Ctrl-C does
+    try:
+        app()
+    except RadbenchError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _fail(InfrastructureError("no_space", f"the disk is full ({error.filename or 'while writing'})"))
+        _bug(error)
+    except Exception as error:
+        _bug(error)
+
+
+def _fail(error: RadbenchError) -> NoReturn:
+    console.err.print(f"{error.group} error [{error.code}]: {error.sentence}", markup=False)
+    sys.exit(error.exit_code)
+
+
+def _bug(error: BaseException) -> NoReturn:
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("RADBENCH_DEBUG"):
+        console.err.print(text, markup=False)
+    else:
+        with tempfile.NamedTemporaryFile("w", prefix="radbench-bug-", suffix=".txt", delete=False) as handle:
+            handle.write(text)
+        console.err.print(
+            f"This is a bug in radbench ({type(error).__name__}: {error}); the details are in {handle.name}. "
+            "Please report it.",
+            markup=False,
+        )
+    sys.exit(70)

@@ -1,0 +1,120 @@
+"""What the command line prints: progress bars on a terminal, plain lines elsewhere, boards as tables."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmark.contract import Aggregate, Board, MetricInfo, Row
+
+out = Console(highlight=False, soft_wrap=True)
+"""Results."""
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Progress and messages."""
+
+PLAIN_SECONDS = 5.0
+"""Where the output is no terminal, a line at most this often per bar."""
+
+
+class Bars:
+    """Named progress bars; on a terminal they move, elsewhere each prints a plain line now and then. Safe from threads."""
+
+    def __init__(self) -> None:
+        self._plain = not err.is_terminal
+        self._bars: dict[str, TaskID] = {}
+        self._last: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err,
+        )
+
+    def __enter__(self) -> Bars:
+        if not self._plain:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._plain:
+            self._progress.stop()
+
+    def update(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Set the bar of that name; it is made at the first call."""
+        text = f"{name} {note}".strip()
+        if self._plain:
+            now = time.monotonic()
+            first = name not in self._last
+            if (first and done < total) or done == total or now - self._last.get(name, 0) > PLAIN_SECONDS:
+                err.print(f"  {text}: {done}/{total}", markup=False)
+                self._last[name] = now
+            return
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(text, total=total)
+        self._progress.update(self._bars[name], completed=done, total=total, description=text)
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """A heading, and the seconds that the block took."""
+    begin = time.monotonic()
+    err.print(f"[bold]{title}[/bold]")
+    yield
+    err.print(f"  [dim]{time.monotonic() - begin:.1f} s[/dim]")
+
+
+def number(value: float, unit: str = "") -> str:
+    """A value with the digits that its unit deserves."""
+    if unit in ("HU", "mm", "dB"):
+        return f"{value:.1f}"
+    return f"{value:.3f}"
+
+
+def cell(item: Aggregate, info: MetricInfo) -> str:
+    """Value and interval."""
+    unit = info.unit
+    return f"{number(item.value, unit)} [{number(item.low, unit)}, {number(item.high, unit)}]"
+
+
+def rank_text(row: Row) -> str:
+    """Rank, and the interval of ranks that the data allow: "1 (1–3)"."""
+    if row.rank_low == row.rank_high == row.rank:
+        return f"{row.rank:.0f}"
+    return f"{row.rank:.0f} ({row.rank_low:.0f}–{row.rank_high:.0f})"
+
+
+def board_table(board: Board) -> Table:
+    """The board for a terminal."""
+    kind = "PHANTOM data" if board.dataset.kind == "phantom" else "real images"
+    table = Table(
+        title=f"{board.task.title}: {board.dataset.title} ({kind})",
+        title_justify="left",
+        title_style="bold",
+        caption="value [95 % interval]; ↑ more is better, ↓ less is better; rank (interval)",
+        caption_justify="left",
+    )
+    table.add_column("rank")
+    table.add_column("method")
+    for info in board.metrics:
+        arrow = "↑" if info.direction == "higher" else "↓"
+        table.add_column(f"{info.title} {arrow}" + (f" ({info.unit})" if info.unit else ""), justify="right")
+    table.add_column("s/case", justify="right")
+    table.add_column("failed", justify="right")
+    for row in board.rows:
+        table.add_row(
+            rank_text(row),
+            row.method.title,
+            *(cell(row.aggregate(info.id), info) for info in board.metrics),
+            f"{row.seconds_median:.2f}",
+            str(row.failed),
+        )
+    return table

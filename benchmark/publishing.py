@@ -1,0 +1,117 @@
+"""Hand the boards, per-case tables and canary volumes of the store to the leaderboard, which makes the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmark import board, dataset, store, validation
+from benchmark.contract import Case, RunRecord, Task
+from benchmark.dataset import Edition
+from benchmark.errors import DataError, SubmissionError
+from benchmark.image import Volume
+from benchmark.tasks import TaskFolder
+from leaderboard.site import BoardData, CanaryCase, Published, publish
+
+Entry = tuple[Task, Edition, Sequence[tuple[RunRecord, store.ScoreRecord]]]
+"""A task, the edition that was scored, and its runs with their scores."""
+
+
+def publish_boards(entries: Sequence[Entry], root: Path, site: Path, date: str) -> Published:
+    """Publish one board an entry; unchanged content changes not a byte of the site."""
+    return publish(site, [board_data(*entry, root) for entry in entries], date=date)
+
+
+def board_data(
+    task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.ScoreRecord]], root: Path
+) -> BoardData:
+    """One board with its per-case tables (test split) and the canary cases for pictures."""
+    test = {case.id for case in edition.split("test")}
+    tables = {run.method.name: store.load_case_scores(root, score.key) for run, score in scored}
+    canary = []
+    for case in edition.split("canary"):
+        canary.append(
+            CanaryCase(
+                case=case,
+                input=_input(task, edition, case),
+                reference=_reference(task, edition, case, task.scoring.reference),
+                mask=_reference(task, edition, case, task.scoring.mask) if task.scoring.mask else lambda: None,
+                predictions={
+                    run.method.name: partial(_prediction, task, edition, case, run, root) for run, _ in scored
+                },
+                scores={name: [s for s in table if s.case == case.id] for name, table in tables.items()},
+            )
+        )
+    return BoardData(
+        board=board.make(task, edition, scored, root),
+        scores={name: [s for s in table if s.case in test] for name, table in tables.items()},
+        cases=edition.split("test"),
+        canary=canary,
+    )
+
+
+def _input(task: Task, edition: Edition, case: Case) -> Callable[[], Volume]:
+    return partial(edition.read_input, task.input(task.display.input), case.id)
+
+
+def _reference(task: Task, edition: Edition, case: Case, slug: str) -> Callable[[], Volume]:
+    return partial(edition.read_reference, task.reference(slug), case.id)
+
+
+def _prediction(task: Task, edition: Edition, case: Case, run: RunRecord, root: Path) -> Volume | None:
+    if any(item.case == case.id and item.code for item in run.cases):
+        return None
+    socket = task.output(task.scoring.prediction)
+    try:
+        path = validation.output_file(store.run_folder(root, run.key) / "predictions" / case.id, socket)
+        grid = edition.read_reference(task.reference(socket.like or task.scoring.reference), case.id)
+        content = validation.read_prediction(path, task, socket, grid if isinstance(grid, Volume) else None)
+    except SubmissionError:
+        return None
+    return content if isinstance(content, Volume) else None
+
+
+def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry]:
+    """Everything in the store that fits the data and the scoring code of now: the newest run of each submission.
+
+    One entry a task and edition; of a task's editions the real ones come first. Runs whose data edition is gone, or that
+    have no score by the present scorer, are left out.
+    """
+    runs = [
+        run
+        for path in sorted((root / "runs").glob("[!.]*/run.json"))
+        if (run := store.load_run(root, path.parent.name))
+    ]
+    found: list[Entry] = []
+    for folder in folders:
+        names = sorted({run.edition for run in runs if run.task == folder.task.name})
+        editions = []
+        for name in names:
+            try:
+                editions.append(dataset.load(data, folder.task, name))
+            except DataError:
+                continue
+        for edition in sorted(editions, key=lambda e: (e.info.kind != "real", e.info.edition)):
+            scored = _scored(
+                folder.task,
+                edition,
+                [r for r in runs if (r.task, r.edition) == (folder.task.name, edition.info.edition)],
+                root,
+            )
+            if scored:
+                found.append((folder.task, edition, scored))
+    return found
+
+
+def _scored(
+    task: Task, edition: Edition, runs: Sequence[RunRecord], root: Path
+) -> list[tuple[RunRecord, store.ScoreRecord]]:
+    cases = [*edition.split("canary"), *edition.split("test")]
+    newest: dict[str, tuple[float, RunRecord, store.ScoreRecord]] = {}
+    for run in runs:
+        score = store.load_score(root, store.scoring_key(run.key, task, edition, cases))
+        made = (store.run_folder(root, run.key) / "run.json").stat().st_mtime
+        if score is not None and (run.method.name not in newest or newest[run.method.name][0] < made):
+            newest[run.method.name] = (made, run, score)
+    return [(run, score) for _, run, score in newest.values()]

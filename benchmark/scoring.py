@@ -1,0 +1,377 @@
+"""From files to the tidy per-case table, and from that to aggregates with intervals.
+
+Loose predictions and stored runs go through the same function, so a participant at home gets the organiser's numbers. A
+case without a valid output takes each metric's declared worst value and a reason; it is never dropped.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import metrics, store, validation
+from benchmark.contract import Aggregate, Case, RunRecord, Score, Socket, Split, Task
+from benchmark.dataset import Edition
+from benchmark.errors import DataError, SubmissionError
+from benchmark.geometry import content_hint
+from benchmark.image import Volume
+from benchmark.metrics import CaseInputs, Metric, MetricValue
+from benchmark.statistics import bootstrap
+
+SET_DRAWS = 1000
+"""Bootstrap draws for set-level metrics, which cost a whole evaluation each."""
+
+Finder = Callable[[Case, Socket], Path]
+"""Path of a case's output; raises `SubmissionError` where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What a case is scored against, and intermediate results that depend on it alone."""
+
+    content: Any
+    """`Volume` or parsed JSON."""
+    mask: Volume | None
+    grid: Volume | None
+    """The volume whose grid the output must have."""
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+
+class ReferenceCache:
+    """References of recent cases, at most `max_bytes` of arrays, least recently used out first.
+
+    Scoring many submissions case after case reads each reference once and computes its side of each metric once.
+    """
+
+    def __init__(self, max_bytes: int = 1 << 30) -> None:
+        self.max_bytes = max_bytes
+        self._entries: OrderedDict[tuple[str, str], Reference] = OrderedDict()
+
+    def get(self, task: Task, edition: Edition, case: Case) -> Reference:
+        """The reference of a case, read when it is not here."""
+        key = (str(edition.root), case.id)
+        entry = self._entries.pop(key, None) or read_reference(task, edition, case)
+        self._entries[key] = entry
+        while len(self._entries) > 1 and sum(map(_size, self._entries.values())) > self.max_bytes:
+            self._entries.popitem(last=False)
+        return entry
+
+
+def _size(value: Any) -> int:
+    """Bytes held by the arrays in a nested value."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, Volume):
+        return value.array.nbytes
+    if isinstance(value, Reference):
+        return _size(value.content) + _size(value.mask) + _size(value.memo)
+    if isinstance(value, Mapping):
+        return sum(map(_size, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_size, value))
+    return 0
+
+
+def read_reference(task: Task, edition: Edition, case: Case) -> Reference:
+    """Read what a case is scored against. Raises `DataError` when it is missing, broken or its mask is empty."""
+    content = edition.read_reference(task.reference(task.scoring.reference), case.id)
+    mask = edition.read_reference(task.reference(task.scoring.mask), case.id) if task.scoring.mask else None
+    like = task.output(task.scoring.prediction).like
+    grid = edition.read_reference(task.reference(like), case.id) if like else content
+    if mask is not None and not np.any(mask.array > 0):
+        raise DataError("reference_invalid", f"case {case.id}: the mask is empty")
+    return Reference(content, mask, grid if isinstance(grid, Volume) else None)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The outcome of scoring: the product is `scores`; the rest follows from it."""
+
+    scores: list[Score]
+    aggregates: list[Aggregate]
+    hints: dict[str, str]
+    """By case: what would explain a surprisingly large error."""
+    ignored: dict[str, str]
+    """Predictions of cases that this split does not hold, with the reason."""
+
+
+def score_cases(
+    task: Task,
+    edition: Edition,
+    cases: Sequence[Case],
+    finder: Finder,
+    *,
+    cache: ReferenceCache | None = None,
+    failed: Mapping[str, str] | None = None,
+    hints: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Score the outputs of `cases`, found by `finder`.
+
+    `failed` gives, by case id, the reason for which a run has no output. With `hints`, a large error is looked at for flips,
+    swaps and offsets (it reveals something of the reference, hence not on sealed splits). Raises `DataError` for a broken
+    edition; nothing that is wrong with an output raises.
+    """
+    cache = cache or ReferenceCache()
+    used = [(metric, metrics.find(metric.name)) for metric in task.metrics]
+    scores: list[Score] = []
+    parts: dict[str, list[Any]] = {metric.id: [] for metric, found in used if found.level == "set"}
+    found_hints: dict[str, str] = {}
+    for done, case in enumerate(cases, start=1):
+        reference = cache.get(task, edition, case)
+        inputs: CaseInputs | None = None
+        reason = (failed or {}).get(case.id, "")
+        if not reason:
+            try:
+                inputs = case_inputs(task, case, reference, finder)
+            except SubmissionError as error:
+                reason = f"{error.code}: {error.sentence}"
+        for metric, declared in used:
+            if declared.level == "case":
+                scores.append(_case_score(task, case, metric.id, metric.options, declared, inputs, reference, reason))
+            else:
+                options = {**declared.options, **metric.options}
+                assert declared.collect is not None
+                parts[metric.id].append(declared.collect(inputs or _empty(task, reference), **options))
+        if hints and inputs is not None and isinstance(reference.content, Volume):
+            hint = content_hint(inputs.reference, inputs.prediction, inputs.mask)
+            found_hints |= {case.id: hint} if hint else {}
+        if progress:
+            progress(done, len(cases))
+    return Scored(scores, aggregate(task, cases, scores, parts), found_hints, {})
+
+
+def case_inputs(task: Task, case: Case, reference: Reference, finder: Finder) -> CaseInputs:
+    """Everything a metric may look at for one case. Raises `SubmissionError` when the output is not what was asked for."""
+    for socket in task.outputs:
+        content = validation.read_prediction(
+            finder(case, socket), task, socket, reference.grid if socket.is_volume else None
+        )
+        if socket.slug == task.scoring.prediction:
+            prediction = content
+    return _inputs(reference, prediction)
+
+
+def _inputs(reference: Reference, prediction: Any) -> CaseInputs:
+    is_volume = isinstance(reference.content, Volume)
+    return CaseInputs(
+        reference=reference.content.array if is_volume else reference.content,
+        prediction=prediction.array if isinstance(prediction, Volume) else prediction,
+        mask=None if reference.mask is None else reference.mask.array > 0,
+        spacing=reference.grid.spacing if reference.grid is not None else None,
+        reference_memo=reference.memo,
+    )
+
+
+def _empty(task: Task, reference: Reference) -> CaseInputs:
+    """What a set-level metric sees of a case without a valid output: no points, or no prediction at all."""
+    kind = task.output(task.scoring.prediction).kind
+    return _inputs(reference, {"type": "Multiple points", "points": []} if kind == "points" else None)
+
+
+def _case_score(
+    task: Task,
+    case: Case,
+    id: str,
+    options: Mapping[str, Any],
+    metric: Metric,
+    inputs: CaseInputs | None,
+    reference: Reference,
+    reason: str,
+) -> Score:
+    if inputs is None:
+        grid = reference.grid
+        worst = metric.worst_value(grid.array.shape if grid else None, grid.spacing if grid else None)
+        status = "missing" if reason.startswith("missing") else "invalid"
+        return Score(case=case.id, metric=id, value=worst, unit=metric.unit, status=status, reason=reason)
+    value = metric.evaluate(inputs, options)
+    return Score(
+        case=case.id, metric=id, value=float(value.value), unit=metric.unit, status=value.status, reason=value.reason
+    )
+
+
+def sampling_for(task: Task, cases: Sequence[Case], draws: int = bootstrap.DRAWS) -> bootstrap.Resampling:
+    """The task's resampling of these cases: by its cluster or stratum attribute."""
+    return bootstrap.resampling(
+        len(cases),
+        strata=[case.attributes.get(task.stratify, "unknown") for case in cases] if task.stratify else None,
+        clusters=[case.attributes.get(task.cluster, case.id) for case in cases] if task.cluster else None,
+        draws=draws,
+    )
+
+
+def aggregate(
+    task: Task, cases: Sequence[Case], scores: Sequence[Score], parts: Mapping[str, Sequence[Any]] | None = None
+) -> list[Aggregate]:
+    """One aggregate a metric of the task: mean with interval for case metrics, value with interval for set metrics."""
+    if not cases:
+        return []
+    sampling = sampling_for(task, cases)
+    by_metric: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        by_metric.setdefault(score.metric, {})[score.case] = score
+    result = []
+    for metric in task.metrics:
+        declared = metrics.find(metric.name)
+        if declared.level == "set":
+            result.append(_set_aggregate(metric.id, declared, metric.options, (parts or {})[metric.id], sampling))
+            continue
+        rows = [by_metric[metric.id][case.id] for case in cases]
+        kept = [row for row in rows if row.status != "excluded"]
+        values = np.array([row.value for row in kept])
+        if len(kept) < len(rows):
+            sampling = bootstrap.resampling(max(len(kept), 1))
+        interval = bootstrap.mean_interval(values, sampling)
+        result.append(
+            Aggregate(
+                metric=metric.id,
+                value=float(values.mean()),
+                low=interval.low,
+                high=interval.high,
+                n=len(kept),
+                n_worst=sum(row.status in ("missing", "invalid") for row in kept),
+                n_excluded=len(rows) - len(kept),
+                method=interval.method,
+                median=float(np.median(values)),
+            )
+        )
+    return result
+
+
+def _set_aggregate(
+    id: str, metric: Metric, options: Mapping[str, Any], parts: Sequence[Any], sampling: bootstrap.Resampling
+) -> Aggregate:
+    assert metric.reduce is not None
+    merged = {**metric.options, **options}
+    point: MetricValue = metric.reduce(parts, np.ones(len(parts)), **merged)
+    low = high = point.value
+    method = "none: the metric depends on the number of cases"
+    if metric.interval and len(parts) > 1:
+        drawn = np.array([metric.reduce(parts, counts, **merged).value for counts in sampling.counts[:SET_DRAWS]])
+        low, high = bootstrap.percentile_interval(drawn)
+        method = f"percentile bootstrap, {len(drawn)} draws"
+    return Aggregate(metric=id, value=float(point.value), low=low, high=high, n=len(parts), method=method)
+
+
+def score_loose(
+    task: Task,
+    edition: Edition,
+    predictions: Path,
+    split: Split = "test",
+    progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Score loose prediction files of one split. A prediction of a case that the split does not hold is listed with the
+    worst value and the reason `unknown_case`, and does not enter any mean."""
+    cases = edition.split(split)
+    if not cases:
+        raise DataError("edition_broken", f"edition {edition.info.edition!r} has no {split} cases")
+    scored = score_cases(
+        task,
+        edition,
+        cases,
+        lambda case, socket: validation.loose_file(predictions, case, socket),
+        hints=True,
+        progress=progress,
+    )
+    known = {case.id for case in cases}
+    grid = read_reference(task, edition, cases[0]).grid
+    ignored = {}
+    for name in sorted(validation.loose_names(predictions) - known):
+        error = SubmissionError("unknown_case", f"{name!r} is not a case of the split {split!r}")
+        ignored[name] = f"{error.code}: {error.sentence}"
+        for metric in task.metrics:
+            declared = metrics.find(metric.name)
+            if declared.level == "case":
+                worst = declared.worst_value(grid.array.shape if grid else None, grid.spacing if grid else None)
+                scored.scores.append(
+                    Score(
+                        case=name,
+                        metric=metric.id,
+                        value=worst,
+                        unit=declared.unit,
+                        status="invalid",
+                        reason=ignored[name],
+                    )
+                )
+    return Scored(scored.scores, scored.aggregates, scored.hints, ignored)
+
+
+def score_run(
+    task: Task,
+    edition: Edition,
+    run: RunRecord,
+    root: Path,
+    *,
+    cache: ReferenceCache | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> store.ScoreRecord:
+    """Score a stored run's test and canary cases, put the score into the store and return it; a score that is there is
+    reused. The aggregates are over the test split alone."""
+    canary, test = edition.split("canary"), edition.split("test")
+    key = store.scoring_key(run.key, task, edition, [*canary, *test])
+    existing = store.load_score(root, key)
+    if existing is not None:
+        return existing
+    folder = store.run_folder(root, run.key) / "predictions"
+    failed = {case.case: f"{case.code}: {case.reason}" for case in run.cases if case.code}
+
+    def finder(case: Case, socket: Socket) -> Path:
+        return validation.output_file(folder / case.id, socket)
+
+    cache = cache or ReferenceCache()
+    scored = score_cases(task, edition, test, finder, cache=cache, failed=failed, progress=progress)
+    shown = score_cases(task, edition, canary, finder, cache=cache, failed=failed, hints=True)
+    record = store.ScoreRecord(
+        key=key,
+        run=run.key,
+        task=task.name,
+        task_version=task.version,
+        edition=edition.info.edition,
+        method=run.method,
+        scorer=store.scorer_version(),
+        aggregates=tuple(scored.aggregates),
+    )
+    store.save_score(root, record, [*scored.scores, *shown.scores])
+    return record
+
+
+def iterate_losses(
+    task: Task, cases: Sequence[Case], tables: Sequence[Sequence[Score]], aggregates: Sequence[Sequence[Aggregate]]
+) -> Iterator[np.ndarray]:
+    """For each submission an array (cases, ranking metrics) where smaller is better; a set metric repeats its value."""
+    for table, summary in zip(tables, aggregates, strict=True):
+        values: MutableMapping[tuple[str, str], float] = {(s.case, s.metric): s.value for s in table}
+        columns = []
+        for id in task.ranking.metrics:
+            declared = metrics.find(task.metric(id).name)
+            sign = 1.0 if declared.direction == "lower" else -1.0
+            if declared.level == "set":
+                column = np.full(len(cases), next(a.value for a in summary if a.metric == id))
+            else:
+                column = np.array([values[case.id, id] for case in cases])
+            columns.append(sign * column)
+        yield np.stack(columns, axis=1)
+
+
+def summary(task: Task, edition: Edition, split: str, scored: Scored) -> dict[str, Any]:
+    """`summary.json`: what was scored with what, the aggregates, and every problem with its reason."""
+    problems = {
+        s.case: s.reason for s in scored.scores if s.status in ("missing", "invalid") and s.case not in scored.ignored
+    }
+    return {
+        "task": task.name,
+        "task_version": task.version,
+        "edition": edition.info.edition,
+        "kind": edition.info.kind,
+        "split": split,
+        "scorer": store.scorer_version(),
+        "metrics": {item.metric: item.model_dump(mode="json", exclude={"metric"}) for item in scored.aggregates},
+        "problems": problems,
+        "ignored": scored.ignored,
+        "hints": scored.hints,
+    }

@@ -1,0 +1,39 @@
+"""Where things lie by default: one folder holds data, store and site, and can be moved or deleted as a whole."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folder that radbench works in."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Prepared editions."""
+        return self.root / "data"
+
+    @property
+    def store(self) -> Path:
+        """Runs and scores."""
+        return self.root / "store"
+
+    @property
+    def site(self) -> Path:
+        """The published leaderboard."""
+        return self.root / "site"
+
+    @property
+    def training(self) -> Path:
+        """Checkpoints and logs of training."""
+        return self.root / "training"
+
+
+def default() -> Workplace:
+    """$RADBENCH_WORK, or `work` in the current folder."""
+    return Workplace(Path(os.environ.get("RADBENCH_WORK", "work")))
