@@ -145,7 +145,7 @@ def _check_numbers(keys: dict[str, str]) -> None:
     """Raise `ValueError` for geometry that is not numbers: ITK would take zeros in its place."""
     for name in ("Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation", "ElementSpacing"):
         try:
-            finite = np.isfinite([float(word) for word in keys.get(name, "0").split()]).all()
+            finite = bool(np.isfinite([float(word) for word in keys.get(name, "0").split()]).all())
         except ValueError:
             finite = False
         if not finite:

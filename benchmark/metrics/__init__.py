@@ -8,5 +8,6 @@ from benchmark.metrics import generation as generation
 from benchmark.metrics import memorisation as memorisation
 from benchmark.metrics import perceptual as perceptual
 from benchmark.metrics import segmentation as segmentation
+from benchmark.metrics import synthesis as synthesis
 
 __all__ = ["REGISTRY", "CaseInputs", "Metric", "MetricValue", "find"]
