@@ -110,7 +110,7 @@ def membership_auc(
     order = np.argsort(other)
     weights = np.ones(len(other)) if holdout_weights is None else np.asarray(holdout_weights, np.float64)
     below = np.concatenate([[0.0], np.cumsum(weights[order])])
-    ranks = [below[np.searchsorted(other[order], member, side=side)] for side in ("left", "right")]  # type: ignore[call-overload]
+    ranks = [below[np.searchsorted(other[order], member, side=side)] for side in ("left", "right")]
     return float(1.0 - (ranks[0] + ranks[1]).mean() / 2.0 / below[-1])
 
 
