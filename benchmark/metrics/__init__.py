@@ -6,6 +6,7 @@ from benchmark.metrics.registry import REGISTRY, CaseInputs, Metric, MetricValue
 # One line a family, so that importing the package fills the registry.
 from benchmark.metrics import generation as generation
 from benchmark.metrics import lesions as lesions
+from benchmark.metrics import multilabel as multilabel
 from benchmark.metrics import memorisation as memorisation
 from benchmark.metrics import pathlength as pathlength
 from benchmark.metrics import perceptual as perceptual
