@@ -19,6 +19,8 @@ KIND = {"phantom": "phantom", "real": "real sample"}
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """A spreadsheet takes a text cell that starts with one of these for a formula."""
 
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
@@ -31,7 +33,7 @@ def clean(text: str) -> str:
     Line feed and tab stay.
     """
     return "".join(
-        c for c in text if c in "\n\t" or not (unicodedata.category(c) in ("Cc", "Cs") or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+        c for c in text if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _TURNING)
     )
 
 
@@ -57,7 +59,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def json_bytes(value: Any) -> bytes:
     """Sorted, indented JSON. It has no infinity, so infinite values are the strings "inf" and "-inf"."""
-    return (json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+    return (json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode(
+        "utf-8"
+    )
 
 
 def _finite(value: Any) -> Any:
@@ -70,7 +74,20 @@ def _finite(value: Any) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
-CASE_COLUMNS = ("task", "task_version", "data", "edition", "split", "submission", "case", "metric", "value", "unit", "status", "reason")
+CASE_COLUMNS = (
+    "task",
+    "task_version",
+    "data",
+    "edition",
+    "split",
+    "submission",
+    "case",
+    "metric",
+    "value",
+    "unit",
+    "status",
+    "reason",
+)
 
 
 def _case_rows(board: Board, tables: Iterable[tuple[str, Sequence[Score]]]) -> list[tuple[object, ...]]:
@@ -138,8 +155,8 @@ def bibtex(board: Board, row: Row, edition: str, year: str) -> str:
     """A BibTeX entry for one row of one edition; `edition` and `year` may be placeholders."""
     method, data = row.method, board.dataset
     fields = {
-        "author": "{" + latex(method.team) + "}" if method.team else "{The radbench developers}",
-        "title": latex(f"{method.title} on {board.task.title}"),
+        "author": f"{{{latex(method.team or 'The radbench developers')}}}",
+        "title": f"{{{latex(f'{method.title} on {board.task.title}')}}}",
         "howpublished": f"radbench leaderboard, edition {edition}",
         "year": year,
         "note": latex(

@@ -90,7 +90,7 @@ def orient(volume: Volume, index: int) -> View:
     # Down the picture goes to the back (+y) or to the feet (−z); across goes to the patient's left (+x) or back (+y).
     flip_rows = bool(down[down_axis] > 0) if down_axis == 2 else bool(down[down_axis] < 0)
     flip_columns = bool(across[across_axis] < 0)
-    bottom = _letter(down_axis, not (down_axis == 2))
+    bottom = _letter(down_axis, down_axis != 2)
     right = _letter(across_axis, True)
     top, left = _opposite(bottom), _opposite(right)
     # A single image without a place in space, such as a photograph, has no sides to name.
@@ -164,7 +164,10 @@ def grey(plane: NDArray[np.float32], pixel: tuple[float, float], window: tuple[f
 
 
 def diverging(
-    error: NDArray[np.float32], inside: NDArray[np.bool_] | None, pixel: tuple[float, float], limits: tuple[float, float]
+    error: NDArray[np.float32],
+    inside: NDArray[np.bool_] | None,
+    pixel: tuple[float, float],
+    limits: tuple[float, float],
 ) -> Picture:
     """An error map in colour. Outside the mask nothing is scored, so it is left in even grey."""
     low, high = limits
@@ -220,7 +223,9 @@ def _edges(labels: NDArray[np.float32]) -> NDArray[np.bool_]:
     return edge
 
 
-def disagreement(reference: NDArray[np.float32], prediction: NDArray[np.float32], pixel: tuple[float, float]) -> Picture:
+def disagreement(
+    reference: NDArray[np.float32], prediction: NDArray[np.float32], pixel: tuple[float, float]
+) -> Picture:
     """Where two segmentations differ: red where the prediction has a label that the reference has not, blue the other way."""
     missed, added = (reference != 0) & (prediction == 0), (prediction != 0) & (reference == 0)
     other = (reference != 0) & (prediction != 0) & (reference != prediction)

@@ -65,7 +65,9 @@ def _publish(site: Path, boards: Sequence[BoardData], date: str) -> Published:
     changed = edition is None
     if edition is None:
         edition = f"{date}-{content[:HASH_DIGITS]}"
-        _write_edition(site / "editions" / edition, snapshot, boards, edition, content, known[-1]["number"] + 1 if known else 1)
+        _write_edition(
+            site / "editions" / edition, snapshot, boards, edition, content, known[-1]["number"] + 1 if known else 1
+        )
         known = _editions(site)
     changed |= _write_front(site, snapshot, edition, known)
     return Published(edition, site / "index.html", changed)
@@ -141,12 +143,13 @@ def _write_front(site: Path, snapshot: Snapshot, edition: str, known: Sequence[M
     listing = pages.editions_page([*reversed(known)])
     front["editions/index.html"] = pages.fill(listing, "editions/index.html", edition, front=True)
     changed = False
-    for path in sorted(front, key=lambda path: (path == "index.html", path)):
+    # What is linked to comes before what links to it: submissions, tasks, the front page.
+    for path in sorted(front, key=lambda item: (-item.count("/"), item)):
         if _differs(site / path, front[path]):
             atomic.write_bytes(site / path, front[path])
             changed = True
-    for path in _stale(site, front):
-        path.unlink()
+    for old in _stale(site, front):
+        old.unlink()
         changed = True
     for folder in sorted((p for p in (site / "tasks").rglob("*") if p.is_dir()), reverse=True):
         if not any(folder.iterdir()):
@@ -167,7 +170,11 @@ def _stale(site: Path, front: Mapping[str, bytes]) -> Iterator[Path]:
 
 def _sweep(site: Path) -> None:
     """Remove what a killed run left behind."""
-    for path in [*site.glob(".*.partial"), *(site / "editions").glob(".*.partial"), *(site / "tasks").rglob(".*.partial")]:
+    for path in [
+        *site.glob(".*.partial"),
+        *(site / "editions").glob(".*.partial"),
+        *(site / "tasks").rglob(".*.partial"),
+    ]:
         if path.is_dir():
             shutil.rmtree(path)
         else:

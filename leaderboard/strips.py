@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.contract import Socket
 from leaderboard import numbers, pictures
 from leaderboard.records import BoardData, CanaryCase
 from leaderboard.views import BoardView, Shown, Strip, StripCell, canary_values
+
+_SIDES = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
 
 
 def strips(data: BoardData, view: BoardView) -> tuple[tuple[Strip, ...], dict[str, bytes]]:
@@ -32,7 +35,7 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
     look = pictures.view_of(reference, mask)
     turned = pictures.orient(ground, pictures.matching_slice(reference, look.index, ground))
     truth = pictures.plane_of(reference, look)
-    inside = None if mask is None else look.lay(mask.array[look.index] != 0)
+    inside = None if mask is None else look.lay(mask.array[look.index]) != 0
     seen = pictures.plane_of(ground, turned)
     window = pictures.input_window(display, seen)
     files: dict[str, bytes] = {}
@@ -44,7 +47,7 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
 
     place = f"{_plane_name(look)} slice {look.index + 1} of {look.count}".strip()
     kind = f"{view.badge} canary case {case}, {place}"
-    sides = f", {look.marks[0]} of the patient on the left" if look.marks[0] else ""
+    sides = f", the patient's {_SIDES[look.marks[0]]} on the left" if look.marks[0] else ""
     first = keep(pictures.grey(seen, turned.pixel, window), "input", f"Input of {kind}{sides}")
     same_grid = seen.shape == truth.shape
     overlay = display.overlay and same_grid
@@ -72,7 +75,7 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
                 one = pictures.grey(plane, look.pixel, display.window)
                 two = pictures.diverging(plane - truth, inside, look.pixel, limits)
             shown = keep(one, f"predictions/{name}", f"Prediction of {title} for {kind}{sides}")
-            wrong = keep(two, f"errors/{name}", _error_alt(title, kind, plane - truth, inside, socket))
+            wrong = keep(two, f"errors/{name}", _error_alt(title, kind + sides, plane, truth, inside, socket, overlay))
         cells.append(StripCell(name, title, line.href, shown, wrong, values, reason or ("" if shown else "No output.")))
     unit = f" {socket.unit}" if socket.unit else ""
     strip = Strip(
@@ -81,7 +84,7 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
         f"{numbers.plain(display.window[0])} to {numbers.plain(display.window[1])}{unit}",
         _input_window_text(window, display.input_window == (0, 0), task.input(display.input).unit),
         (numbers.plain(limits[0]), "0", f"{'+' if limits[1] > 0 else ''}{numbers.plain(limits[1])}"),
-        socket.unit, overlay,
+        socket.unit, overlay, mask is not None,
     )  # fmt: skip
     return strip, files
 
@@ -89,7 +92,9 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
 def _plane_name(view: pictures.View) -> str:
     sides = {frozenset("LR"): 0, frozenset("AP"): 1, frozenset("SI"): 2}
     axes = {sides[frozenset(pair)] for pair in (view.marks[:2], view.marks[2:]) if all(pair)}
-    return {frozenset((0, 1)): "axial", frozenset((0, 2)): "coronal", frozenset((1, 2)): "sagittal"}.get(frozenset(axes), "")
+    return {frozenset((0, 1)): "axial", frozenset((0, 2)): "coronal", frozenset((1, 2)): "sagittal"}.get(
+        frozenset(axes), ""
+    )
 
 
 def _input_window_text(window: tuple[float, float], by_percentile: bool, unit: str) -> str:
@@ -98,8 +103,20 @@ def _input_window_text(window: tuple[float, float], by_percentile: bool, unit: s
     return f"{low} to {high}{' ' + unit if unit else ''}{tail}"
 
 
-def _error_alt(title: str, kind: str, error: np.ndarray, inside: np.ndarray | None, socket: Socket) -> str:
+def _error_alt(
+    title: str,
+    kind: str,
+    plane: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    inside: NDArray[np.bool_] | None,
+    socket: Socket,
+    overlay: bool,
+) -> str:
     """Says in words what the colours say: how large the error is in this slice, and to which side it leans."""
+    if overlay:
+        added, missed = int(((plane != 0) & (truth == 0)).sum()), int(((plane == 0) & (truth != 0)).sum())
+        return f"Disagreement of {title} with the reference, {kind}: in the slice {added} voxels added, {missed} missed"
+    error = plane - truth
     scored = error if inside is None or not inside.any() else error[inside]
     mean, size = float(scored.mean()), float(np.abs(scored).mean())
     unit = f" {socket.unit}" if socket.unit else ""
@@ -107,4 +124,3 @@ def _error_alt(title: str, kind: str, error: np.ndarray, inside: np.ndarray | No
         f"Error map, prediction of {title} minus reference, {kind}: mean absolute error in the slice "
         f"{numbers.plain(float(f'{size:.3g}'))}{unit}, mean error {numbers.plain(float(f'{mean:.3g}'))}{unit}"
     )
-

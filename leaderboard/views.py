@@ -12,13 +12,16 @@ from leaderboard.records import BoardData, CanaryCase
 from leaderboard.scale import Scale, scale_of
 
 KINDS = {
-    "phantom": ("Phantom", "Phantom data: images made by formula, not taken from patients. Scores say nothing about patients."),
+    "phantom": (
+        "Phantom",
+        "Phantom data: images made by formula, not taken from patients. Scores say nothing about patients.",
+    ),
     "real": ("Real sample", "Real sample: a few images of patients, too few to speak for a clinic."),
 }
 """Badge and sentence for each kind of data."""
 
 SPLITS = {
-    "test": "test cases (sealed)",
+    "test": "test cases",
     "canary": "canary cases (public)",
     "val": "validation cases (public)",
     "train": "training cases (public)",
@@ -134,9 +137,9 @@ class Line:
 
     @property
     def sort_of_model(self) -> str:
-        """As the page asks "traditional or generative?"; the rest is neither."""
+        """As the page asks "traditional or generative?"; empty for what is neither."""
         method = self.row.method
-        return "generative" if method.generative else "traditional" if method.family == "classical" else "discriminative"
+        return "generative" if method.generative else "traditional" if method.family == "classical" else ""
 
     @property
     def valid(self) -> int:
@@ -200,6 +203,7 @@ class Strip:
     error_window: tuple[str, str, str]
     unit: str
     overlay: bool
+    masked: bool
 
     def cell(self, name: str) -> StripCell | None:
         return next((cell for cell in self.cells if cell.name == name), None)
@@ -311,9 +315,7 @@ def case_lines(scores: Sequence[Score], order: Sequence[str], columns: Sequence[
     for score in scores:
         table.setdefault(score.case, {})[score.metric] = score
     known = [case for case in order if case in table]
-    return tuple(
-        _case_line(case, table[case], columns) for case in [*known, *sorted(table.keys() - set(known))]
-    )
+    return tuple(_case_line(case, table[case], columns) for case in [*known, *sorted(table.keys() - set(known))])
 
 
 def _case_line(case: str, scores: Mapping[str, Score], columns: Sequence[Column]) -> CaseLine:

@@ -32,18 +32,31 @@ HEADS: dict[str, Any] = {
     "summary": "Make a CT in Hounsfield units from an MR image of the head, so that radiotherapy can be planned without a CT scan.",
     "modality": "MR → CT",
     "anatomy": "head",
-    "inputs": [{"slug": "mri", "kind": "image", "path": "images/mri", "title": "T1-weighted MR image, arbitrary units"}],
-    "outputs": [{"slug": "synthetic-ct", "kind": "image", "path": "images/synthetic-ct", "title": "Synthetic CT", "unit": "HU"}],
+    "inputs": [
+        {"slug": "mri", "kind": "image", "path": "images/mri", "title": "T1-weighted MR image, arbitrary units"}
+    ],
+    "outputs": [
+        {"slug": "synthetic-ct", "kind": "image", "path": "images/synthetic-ct", "title": "Synthetic CT", "unit": "HU"}
+    ],
     "references": [
         {"slug": "ct", "kind": "image", "path": "images/ct", "title": "CT", "unit": "HU"},
         {"slug": "mask", "kind": "segmentation", "path": "images/mask"},
     ],
     "scoring": {"prediction": "synthetic-ct", "reference": "ct", "mask": "mask"},
-    "metrics": [{"name": "mae"}, {"name": "psnr", "profile": "synthrad2023"}, {"name": "ssim", "profile": "synthrad2023"}],
+    "metrics": [
+        {"name": "mae"},
+        {"name": "psnr", "profile": "synthrad2023"},
+        {"name": "ssim", "profile": "synthrad2023"},
+    ],
     "ranking": {"metrics": ["mae", "psnr", "ssim"]},
     "display": {"input": "mri", "input_window": [0, 0], "window": [-1000, 1600], "error": [-500, 500]},
     "claims": [
-        {"metric": "SSIM of the synthetic CT", "traditional": "—", "generative": "0.94", "source": "a motivating report"}
+        {
+            "metric": "SSIM of the synthetic CT",
+            "traditional": "—",
+            "generative": "0.94",
+            "source": "a motivating report",
+        }
     ],
 }
 
@@ -54,9 +67,15 @@ SLAB: dict[str, Any] = {
     "summary": "Give a low-dose CT the quality of a full-dose one.",
     "modality": "CT",
     "anatomy": "chest and head",
-    "inputs": [{"slug": "low-dose-ct", "kind": "image", "path": "images/low-dose-ct", "title": "Low-dose CT", "unit": "HU"}],
-    "outputs": [{"slug": "denoised-ct", "kind": "image", "path": "images/denoised-ct", "title": "Denoised CT", "unit": "HU"}],
-    "references": [{"slug": "full-dose-ct", "kind": "image", "path": "images/full-dose-ct", "title": "CT", "unit": "HU"}],
+    "inputs": [
+        {"slug": "low-dose-ct", "kind": "image", "path": "images/low-dose-ct", "title": "Low-dose CT", "unit": "HU"}
+    ],
+    "outputs": [
+        {"slug": "denoised-ct", "kind": "image", "path": "images/denoised-ct", "title": "Denoised CT", "unit": "HU"}
+    ],
+    "references": [
+        {"slug": "full-dose-ct", "kind": "image", "path": "images/full-dose-ct", "title": "CT", "unit": "HU"}
+    ],
     "scoring": {"prediction": "denoised-ct", "reference": "full-dose-ct"},
     "metrics": [{"name": "psnr_windowed"}, {"name": "ssim_windowed"}, {"name": "mae"}],
     "ranking": {"metrics": ["psnr_windowed", "ssim_windowed"]},
@@ -67,7 +86,15 @@ METRICS = {
     "mae": ("MAE", "HU", "lower", 0.0, None, "2000 HU", "Mean absolute difference over the mask."),
     "psnr": ("PSNR", "dB", "higher", None, None, "0 dB", "Peak signal-to-noise ratio over the mask."),
     "ssim": ("SSIM", "", "higher", -1.0, 1.0, "−1", "Structural similarity."),
-    "psnr_windowed": ("PSNR, windowed", "dB", "higher", None, None, "0 dB", "Peak signal-to-noise ratio in the window."),
+    "psnr_windowed": (
+        "PSNR, windowed",
+        "dB",
+        "higher",
+        None,
+        None,
+        "0 dB",
+        "Peak signal-to-noise ratio in the window.",
+    ),
     "ssim_windowed": ("SSIM, windowed", "", "higher", -1.0, 1.0, "−1", "Structural similarity in the window."),
 }
 
@@ -125,7 +152,14 @@ def table(row: Row, cases: list[Case], units: dict[str, str], seed: int) -> list
             if index < row.failed:
                 reason = "geometry: found size 32×32×8; expected that of the reference. Copy size, spacing, origin and direction."
                 scores.append(
-                    Score(case=case.id, metric=a.metric, value=WORST[a.metric], unit=units[a.metric], status="invalid", reason=reason)
+                    Score(
+                        case=case.id,
+                        metric=a.metric,
+                        value=WORST[a.metric],
+                        unit=units[a.metric],
+                        status="invalid",
+                        reason=reason,
+                    )
                 )
             else:
                 value = float(a.value + (a.high - a.low) * rng.normal())
@@ -212,7 +246,7 @@ def assemble(
         description="Made by formula from a seed." if kind == "phantom" else "Slabs of public scans with noise added in the sinogram.",
         licence="CC0-1.0" if kind == "phantom" else "see the sources",
         sources=() if kind == "phantom" else (
-            Source(title="Chest CT", licence="CC BY 4.0", citation="A. Author, Journal, 2015", origin="package x, file y", sha256="ab" * 32),
+            Source(title="Chest CT", licence="CC BY 4.0", citation="A. Author, 2015", origin="package x, file y", sha256="ab" * 32),
         ),
         counts={"train": 20, "canary": canaries, "test": cases},
     )  # fmt: skip
@@ -243,7 +277,17 @@ def heads(*, canaries: int = 2, shape: tuple[int, int, int] = (20, 24, 24)) -> B
         row("water", "All water", "classical", {"mae": (433.0, 210.0, 760.0), "psnr": (16.1, 12.0, 18.4), "ssim": (0.52, 0.31, 0.66)},
             (3, 3, 3), failed=2, team="Team Floor"),
     ]  # fmt: skip
-    return assemble(HEADS, "phantom", rows, cases=12, canaries=canaries, failing={"water"}, shape=shape, spacing=(3.0, 3.0, 3.0), noise=40)
+    return assemble(
+        HEADS,
+        "phantom",
+        rows,
+        cases=12,
+        canaries=canaries,
+        failing={"water"},
+        shape=shape,
+        spacing=(3.0, 3.0, 3.0),
+        noise=40,
+    )
 
 
 def slab(*, canaries: int = 1, shape: tuple[int, int, int] = (3, 40, 40)) -> BoardData:
@@ -259,7 +303,9 @@ def slab(*, canaries: int = 1, shape: tuple[int, int, int] = (3, 40, 40)) -> Boa
             (i + 1, max(1, i), min(5, i + 2)), tied=tuple(n for j, (n, _, _) in enumerate(names) if abs(i - j) == 1), baseline=True, n=9)
         for i, (name, title, family) in enumerate(names)
     ]  # fmt: skip
-    return assemble(SLAB, "real", rows, cases=9, canaries=canaries, failing=set(), shape=shape, spacing=(2.0, 0.7, 0.7), noise=45)
+    return assemble(
+        SLAB, "real", rows, cases=9, canaries=canaries, failing=set(), shape=shape, spacing=(2.0, 0.7, 0.7), noise=45
+    )
 
 
 def retitled(data: BoardData, text: str) -> BoardData:
@@ -269,7 +315,9 @@ def retitled(data: BoardData, text: str) -> BoardData:
             "title": text, "team": text, "description": text, "citation": text, "licence": text}), "hardware": text, "engine": text})
         for r in data.board.rows
     )  # fmt: skip
-    scores = {n: [s.model_copy(update={"reason": text, "status": "invalid"}) for s in t] for n, t in data.scores.items()}
+    scores = {
+        n: [s.model_copy(update={"reason": text, "status": "invalid"}) for s in t] for n, t in data.scores.items()
+    }
     return replace(data, board=data.board.model_copy(update={"rows": rows, "notes": (text,)}), scores=scores)
 
 
