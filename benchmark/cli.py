@@ -155,7 +155,7 @@ def train(
 
     folder = tasks.find(task, task_dirs or ())
     with console.Bars() as bars:
-        for name, weights in learning.train(
+        for trained in learning.train(
             folder,
             baseline,
             _work(work),
@@ -169,7 +169,7 @@ def train(
             say=_say,
             progress=bars.update,
         ):
-            console.out.print(f"{task} {name}: {weights}", markup=False)
+            console.out.print(f"{task} {trained.name}: {trained.weights}", markup=False)
 
 
 @app.command()
@@ -232,7 +232,7 @@ def score(
             declared,
             edition,
             predictions,
-            split,  # type: ignore[arg-type]
+            split,
             progress=lambda done, total: bars.update("score", done, total),
         )
     summary = scoring.summary(declared, edition, split, scored)
@@ -241,12 +241,9 @@ def score(
     if as_json:
         _print_json(summary)
         return
+    units = {score.metric: score.unit for score in scored.scores}
     for item in scored.aggregates:
-        unit = (
-            next(s.unit for s in [*scored.scores, None] if s is None or s.metric == item.metric)
-            if scored.scores
-            else ""
-        )
+        unit = units.get(item.metric, "")
         worst = f", {item.n_worst} with the worst value" if item.n_worst else ""
         console.out.print(
             f"{item.metric:>16}  {console.number(item.value, unit)} {unit}  "

@@ -6,14 +6,14 @@ import datetime
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from baselines import catalogue
-from benchmark import board, dataset, inference, publishing, scoring, tasks
+from benchmark import board, editions, inference, learning, publishing, scoring, store, tasks
 from benchmark.container.process import ProcessEngine
 from benchmark.contract import Board, RunRecord
 from benchmark.dataset import Edition
-from benchmark.errors import InfrastructureError
 from benchmark.tasks import TaskFolder
 from benchmark.workplace import Workplace
 from leaderboard.site import Published
@@ -22,34 +22,6 @@ TASKS = ("mri_to_ct", "denoising")
 """What the demo shows."""
 
 Progress = Callable[[str, int, int], None]
-
-
-def choose_edition(
-    folder: TaskFolder, work: Workplace, cache: Path, say: Callable[[str], None], progress: Progress
-) -> Edition:
-    """The real sample where the task has one and it can be fetched, else the phantom edition; says which and why."""
-    if hasattr(folder.data(), "sample"):
-        try:
-            return make_edition(folder, "sample", work, progress, cache=cache, say=say)
-        except InfrastructureError as error:
-            say(f"{folder.task.title}: no real sample ({error.sentence}) Going on with phantoms.")
-    return make_edition(folder, "phantom", work, progress)
-
-
-def make_edition(
-    folder: TaskFolder,
-    kind: str,
-    work: Workplace,
-    progress: Progress,
-    *,
-    cache: Path | None = None,
-    say: Callable[[str], None] | None = None,
-    **options: int,
-) -> Edition:
-    """Prepare the `phantom` or `sample` edition of a task; one that is there already is reused."""
-    plan = folder.maker(kind)(cache, progress=say) if kind == "sample" else folder.maker(kind)(**options)
-    label = f"{folder.task.name}/{plan.info.edition}"
-    return dataset.prepare(work.data, folder.task, plan, progress=lambda done, total: progress(label, done, total))
 
 
 def run_baselines(
@@ -91,31 +63,42 @@ def run(
 ) -> tuple[list[Board], Published]:
     """Do it all and return the boards and the published site."""
     folders = [tasks.find(name, extra) for name in names]
-    editions = [choose_edition(folder, work, cache, say, progress) for folder in folders]
-    found = [(f, e, b) for f, e in zip(folders, editions, strict=True) for b in catalogue.baselines(f.task.name)]
+    prepared = [editions.best(folder, work, progress, cache=cache, say=say) for folder in folders]
+    found = [(f, e, b) for f, e in zip(folders, prepared, strict=True) for b in catalogue.baselines(f.task.name)]
     if train:
         found = [(f, e, _trained(f, b, work, cache, say, progress)) for f, e, b in found]
     records = run_baselines(found, work.store, progress)
     entries: list[publishing.Entry] = []
     references = scoring.ReferenceCache()
-    for folder, edition in zip(folders, editions, strict=True):
-        scored = []
+    for folder, edition in zip(folders, prepared, strict=True):
+        scored: list[tuple[RunRecord, store.ScoreRecord]] = []
         for (_, _, baseline), record in zip(found, records, strict=True):
             if baseline.task == folder.task.name:
-                label = f"score {folder.task.name}: {baseline.name}"
-                scored.append(
-                    (
-                        record,
-                        scoring.score_run(
-                            folder.task,
-                            edition,
-                            record,
-                            work.store,
-                            cache=references,
-                            progress=lambda done, total, label=label: progress(label, done, total),
-                        ),
-                    )
-                )  # type: ignore[misc]
+                show = partial(progress, f"score {folder.task.name}: {baseline.name}")
+                score = scoring.score_run(folder.task, edition, record, work.store, cache=references, progress=show)
+                scored.append((record, score))
         entries.append((folder.task, edition, scored))
     published = publishing.publish_boards(entries, work.store, work.site, datetime.date.today().isoformat())
     return [board.make(task, edition, scored, work.store) for task, edition, scored in entries], published
+
+
+def _trained(
+    folder: TaskFolder,
+    baseline: catalogue.Baseline,
+    work: Workplace,
+    cache: Path,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> catalogue.Baseline:
+    """The baseline with weights trained here; as it is when it has nothing to learn."""
+    if baseline.weights is None:
+        return baseline
+    shown = learning.train(
+        folder,
+        baseline.name,
+        work,
+        cache,
+        say=say,
+        progress=lambda label, done, total, note: progress(label, done, total),
+    )
+    return next(shown)

@@ -162,7 +162,7 @@ def _inputs(reference: Reference, prediction: Any) -> CaseInputs:
     return CaseInputs(
         reference=reference.content.array if is_volume else reference.content,
         prediction=prediction.array if isinstance(prediction, Volume) else prediction,
-        mask=None if reference.mask is None else reference.mask.array > 0,
+        mask=None if reference.mask is None else np.asarray(reference.mask.array) > 0,
         spacing=reference.grid.spacing if reference.grid is not None else None,
         reference_memo=reference.memo,
     )

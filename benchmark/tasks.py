@@ -47,7 +47,7 @@ class TaskFolder:
         function = getattr(self.data(), kind, None)
         if function is None:
             raise UsageError("unknown_name", f"task {self.task.name!r} has no {kind} edition")
-        return function  # type: ignore[no-any-return]
+        return function
 
 
 def shipped_folder() -> Path:

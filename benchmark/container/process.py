@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from baselines.catalogue import Baseline
-
 from benchmark.container.engine import CaseOutcome
 from benchmark.container.invoke import invoke, wait_until_healthy
 from benchmark.contract import Limits
@@ -82,6 +81,7 @@ class ProcessSession:
             self.baseline.task,
             "--threads",
             str(self.threads),
+            *(["--weights", str(self.baseline.weights.resolve())] if self.baseline.weights else []),
             "serve",
             "--host",
             HOST,

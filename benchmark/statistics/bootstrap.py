@@ -141,8 +141,8 @@ def mean_interval(values: NDArray[np.float64], sampling: Resampling, level: floa
 def _bca(values: NDArray[np.float64], drawn: NDArray[np.float64], level: float) -> tuple[float, float]:
     """Efron's BCa for a mean; the jackknife has a closed form: leaving case i out moves the mean by (mean − x_i)/(n − 1)."""
     mean = values.mean()
-    below = (np.count_nonzero(drawn < mean) + np.count_nonzero(drawn <= mean)) / (2 * len(drawn))
-    below = min(max(below, 0.5 / len(drawn)), 1 - 0.5 / len(drawn))
+    below: float = (np.count_nonzero(drawn < mean) + np.count_nonzero(drawn <= mean)) / (2 * len(drawn))
+    below = min(max(float(below), 0.5 / len(drawn)), 1 - 0.5 / len(drawn))
     bias = ndtri(below)
     jackknife = (mean - values) / (len(values) - 1)  # mean of the others, less the mean of those
     influence = -jackknife
