@@ -68,12 +68,12 @@ def folders(extra: Sequence[Path] = ()) -> list[Path]:
     return found
 
 
-def find(name: str, extra: Sequence[Path] = ()) -> TaskFolder:
-    """The task of that name. `UsageError` lists the names when there is none."""
+def find(name: str, extra: Sequence[Path] = (), *, check_metrics: bool = True) -> TaskFolder:
+    """The task of that name. `UsageError` lists the names when there is none. `check_metrics` as in `read`."""
     names = {}
     for folder in folders(extra):
         if folder.name == name:
-            return TaskFolder(read(folder / "task.toml"), folder)
+            return TaskFolder(read(folder / "task.toml", check_metrics=check_metrics), folder)
         names[folder.name] = folder
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -90,8 +90,11 @@ def load_all(extra: Sequence[Path] = ()) -> list[TaskFolder]:
     return [TaskFolder(read(folder / "task.toml"), folder) for folder in folders(extra)]
 
 
-def read(path: Path) -> Task:
-    """Read and check a `task.toml`. `DataError` names file, key and expectation for everything that is wrong."""
+def read(path: Path, *, check_metrics: bool = True) -> Task:
+    """Read and check a `task.toml`. `DataError` names file, key and expectation for everything that is wrong.
+
+    Without `check_metrics` the metrics' names are taken as they are: a model's container needs no scorer.
+    """
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -108,7 +111,8 @@ def read(path: Path) -> Task:
             f"{path}: key name: found {task.name!r}",
             expected=f"the folder's name, {path.parent.name!r}",
         )
-    _check_metrics(path, task)
+    if check_metrics:
+        _check_metrics(path, task)
     return task
 
 
