@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from benchmark.image import Volume
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
+"""Single-precision values on a grid, axes (z, y, x)."""
 Point = tuple[float, float, float]
 
 
@@ -235,4 +236,5 @@ def place(
     rows = [np.float32(r[0]) * x + np.float32(r[1]) * y + np.float32(r[2]) * z for r in inverse]
     if warp is not None:
         rows = [row + w for row, w in zip(rows, warp, strict=True)]
-    return Space(*(np.ascontiguousarray(row, np.float32) for row in rows))
+    x, y, z = (np.ascontiguousarray(row, np.float32) for row in rows)
+    return Space(x, y, z)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
 
 from benchmark.contract import SPLITS, DatasetInfo, Split
 from benchmark.dataset import Plan
 from benchmark.errors import UsageError
 from tasks.head import EXTENT
 from tasks.mri_to_ct import phantom as heads
+from tasks.mri_to_ct import synthrad
 
 VERSION: str = tomllib.loads((Path(__file__).parent / "task.toml").read_text("utf-8"))["version"]
 
@@ -32,7 +33,7 @@ def phantom(*, size: int = 64, seed: int = 2026, cases: dict[str, int] | None = 
             raise UsageError("unknown_name", f"split {split!r}", expected=f"one of {', '.join(SPLITS)}")
         if n < 0:
             raise UsageError("bad_value", f"{n} cases in {split}", expected="0 or more")
-        counts[cast(Split, split)] = n
+        counts[split] = n
     planned = heads.cases(counts, version=VERSION, seed=seed, size=size)
     info = DatasetInfo(
         task="mri_to_ct",
@@ -51,4 +52,7 @@ def phantom(*, size: int = 64, seed: int = 2026, cases: dict[str, int] | None = 
     return Plan(info, planned, truth=heads.truth(planned, version=VERSION, seed=seed))
 
 
-IMPORTERS: dict[str, Callable[[Path], Plan]] = {}
+IMPORTERS: dict[str, Callable[[Path], Plan]] = {
+    name: functools.partial(synthrad.plan, release=name, version=VERSION) for name in synthrad.RELEASES
+}
+"""`radbench import NAME PATH`: the public data sets of this task, in their own layout."""

@@ -141,7 +141,9 @@ def truth(planned: Iterable[PlannedCase], *, version: str, seed: int) -> dict[st
     }  # fmt: skip
     people = {}
     for p in planned:
-        draw = head.draw(key(version, seed, p.case.id), sex=p.case.attributes["sex"], age=float(p.case.attributes["age"]))
+        draw = head.draw(
+            key(version, seed, p.case.id), sex=p.case.attributes["sex"], age=float(p.case.attributes["age"])
+        )
         people[p.case.id] = {
             "age": int(p.case.attributes["age"]), "atrophy": draw.atrophy, "bone_density": draw.bone, "skull": draw.skull,
             "size": float(np.prod(draw.scale)) ** (1 / 3), "ventricles": draw.ventricles, "mastoid_air": draw.mastoid_air,
