@@ -105,7 +105,7 @@ def line_integrals(volume: NDArray[np.generic], spacing: Sequence[float], beams:
     _, height, width = volume.shape
     gap = min(row, column)
     count = int(np.ceil(np.hypot(height * row, width * column) / gap)) | 1
-    offsets = (np.arange(count) - count // 2) * gap
+    offsets = np.asarray((np.arange(count) - count // 2) * gap, np.float64)
     angles = np.arange(beams) * np.pi / beams
     columns_last = np.ascontiguousarray(np.moveaxis(np.asarray(volume, np.float64), 0, 2))
     projected: Array = _project(columns_last, row, column, np.cos(angles), np.sin(angles), offsets)
