@@ -99,7 +99,7 @@ def anatomy(subject: Subject, size: int) -> NDArray[np.float32]:
         hu += canvas.coverage(distance - np.float32(lesion.radius)) * allowed * np.float32(lesion.contrast)
     # Tissue is not flat: a few HU where there is flesh, more in lung and bone.
     texture = smooth_field(generator("denoising", *subject.key, subject.id, "texture"), grid, 5.0, reach=420.0)
-    grain = np.where(np.abs(hu) < 150, 3.0, np.where(hu > -950, 20.0, 0.0)).astype(np.float32)
+    grain = np.where(np.abs(hu) < 150, 5.0, np.where(hu > -950, 20.0, 0.0)).astype(np.float32)
     return hu + grain * texture
 
 
