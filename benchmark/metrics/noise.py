@@ -251,14 +251,13 @@ def disc_signal(size: int, radius: float, contrast: float, supersample: int = 8)
 def insert_lesion(image: NDArray[Any], signal: Array, centre: tuple[int, ...]) -> NDArray[Any]:
     """A copy of an image (…, y, x) with a signal (s, s) added around `centre`; what falls off the edge is lost."""
     out = np.array(image, np.result_type(image, np.float32))
-    half, plane = signal.shape[0] // 2, tuple(centre[:-2])
+    half = signal.shape[0] // 2
+    plane = out[tuple(centre[:-2])]
     y, x = centre[-2] - half, centre[-1] - half
-    rows = slice(max(0, -y), min(signal.shape[0], out.shape[-2] - y))
-    columns = slice(max(0, -x), min(signal.shape[1], out.shape[-1] - x))
+    rows = slice(max(0, -y), min(signal.shape[0], plane.shape[0] - y))
+    columns = slice(max(0, -x), min(signal.shape[1], plane.shape[1] - x))
     if rows.start < rows.stop and columns.start < columns.stop:
-        out[(*plane, slice(y + rows.start, y + rows.stop), slice(x + columns.start, x + columns.stop))] += signal[
-            rows, columns
-        ]
+        plane[y + rows.start : y + rows.stop, x + columns.start : x + columns.stop] += signal[rows, columns]
     return out
 
 
@@ -325,11 +324,11 @@ def _collect(inputs: CaseInputs, size: int = 32, channels: int = 10, **_: Any) -
             np.zeros((len(present), channels)), np.zeros((len(absent), channels)), pair.status, pair.reason
         )
     bank = dense_channels(size, channels).T
-    sides = [
+    outputs = [
         patches_around(pair.prediction, sites, size).reshape(len(sites), size * size) @ bank
         for sites in (present, absent)
     ]
-    return ChannelPart(*sides)
+    return ChannelPart(outputs[0], outputs[1])
 
 
 def _reduce(parts: Sequence[ChannelPart], weights: Any, **_: Any) -> MetricValue:
