@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from baselines import config as configuration
 from baselines.config import Config
 from benchmark.contract import DatasetInfo, Task
 from benchmark.metrics.registry import REGISTRY
@@ -40,7 +41,7 @@ def render(task: Task, config: Config, infos: Sequence[DatasetInfo], report: Tra
         _made(config, report),
         "",
         "```",
-        f"radbench train {task.name} {baseline.name} --seed {report.seed}",
+        _command(config, report),
         "```",
         "",
         "## Use and limits",
@@ -124,6 +125,15 @@ def _notes(infos: Sequence[DatasetInfo]) -> str:
     return note
 
 
+def _command(config: Config, report: TrainingReport) -> str:
+    baseline = report.baseline
+    line = f"radbench train {baseline.task} {baseline.name} --seed {report.seed}"
+    usual = configuration.load(baseline.config, baseline.family).training
+    if usual and config.training and config.training.steps != usual.steps:
+        line += f" --steps {config.training.steps}"
+    return line
+
+
 def _made(config: Config, report: TrainingReport) -> str:
     where = f"{report.hardware}, {report.device}, {report.threads} thread{'s' if report.threads > 1 else ''}"
     time = f"{report.seconds:.0f} s ({report.cpu_seconds:.0f} s of processor time)"
@@ -134,12 +144,12 @@ def _made(config: Config, report: TrainingReport) -> str:
         settings = ", ".join(f"{k} = {v}" for k, v in best.items() if k not in ("event", "metric", "value"))
         return (
             f"{report.steps} settings were tried on the val split in {time} on {where}; the best one by "
-            f"{best['metric']} ({best['value']:.4g}, mean over editions) was {settings}. The others are in "
-            f"`{report.baseline.stem}.log.jsonl`."
+            f"{best['metric']} ({best['value']:.4g}, mean over editions) was {settings}. Training writes the others into a log "
+            "beside the weights."
         )
     t = config.training
     return (
-        f"{report.steps} steps of {t.batch} patches of {t.patch}×{t.patch} pixels, AdamW, learning rate {t.learning_rate:g} (one "
-        f"cycle), moving average {t.ema:g}, seed {report.seed}; {time} on {where}. The log is in "
-        f"`{report.baseline.stem}.log.jsonl`."
+        f"{report.steps} steps of {t.batch} patches of {t.patch}×{t.patch} pixels, AdamW, learning rate {t.learning_rate:g} "
+        f"(one cycle), moving average {t.ema:g}, seed {report.seed}; {time} on {where}. "
+        "Training writes its losses into a log beside the weights."
     )

@@ -65,7 +65,8 @@ def runner(
         baseline = catalogue.find(task, name)
         if weights is not None:
             baseline = baseline.with_weights(weights)
-        loaded[task] = (tasks.load_task(task), baseline, prediction.load(baseline, threads=threads, device=device))
+        declared = tasks.find(task, check_metrics=False).task
+        loaded[task] = (declared, baseline, prediction.load(baseline, threads=threads, device=device))
 
     def run(source: Path, target: Path) -> None:
         key = names[0] if len(names) == 1 else task_of(source, name)
@@ -78,7 +79,7 @@ def runner(
 
 def tasks_with(baseline: str) -> list[str]:
     """Names of the tasks that have a baseline of this name. Raises `UsageError('unknown_name')` when none has."""
-    present = {folder.task.name: {b.name for b in catalogue.baselines(folder.task.name)} for folder in tasks.load_all()}
+    present = {folder.name: {b.name for b in catalogue.baselines(folder.name)} for folder in tasks.folders()}
     names = [task for task, found in present.items() if baseline in found]
     if not names:
         every = sorted(set().union(*present.values()))
@@ -102,7 +103,8 @@ def task_of(source: Path, baseline: str) -> str:
             action="Name the task with --task or RADBENCH_TASK.",
         ) from None
     names = tasks_with(baseline)
-    fitting = [name for name in names if {socket.slug for socket in tasks.load_task(name).inputs} == slugs]
+    declared = [tasks.find(name, check_metrics=False).task for name in names]
+    fitting = [task.name for task in declared if {socket.slug for socket in task.inputs} == slugs]
     if len(fitting) != 1:
         raise UsageError(
             "unknown_name",
