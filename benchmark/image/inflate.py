@@ -27,6 +27,8 @@ def promised(stored: int, needed: int) -> None:
 
 def fill(stream: Any, needed: int) -> NDArray[np.uint8]:
     """Exactly `needed` bytes from a stream; `ValueError` when it ends before."""
+    # IGzipFile has no readinto of its own and would copy every byte once more; the buffer inside it has.
+    stream = getattr(stream, "_buffer", stream)
     buffer = np.empty(needed, np.uint8)
     view = buffer.data
     done = 0

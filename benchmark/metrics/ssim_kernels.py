@@ -14,7 +14,7 @@ turn them into vector instructions.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 WINDOW = 7
@@ -22,6 +22,16 @@ WINDOW = 7
 
 STRIP = 48
 """Centre rows in a strip; with its 6 further rows and 4 float64 sums it stays in the second-level cache."""
+
+
+def _given(dtype, axes):
+    """An input: read-only, so that both writable arrays and views of files or constants are accepted."""
+    return types.Array(dtype, axes, "C", readonly=True)
+
+
+I2, F4, F8, U1 = types.int16, types.float32, types.float64, types.uint8
+KINDS = (I2, F4, F8)
+"""Types of images that loops are compiled for; others are converted to one that holds them exactly."""
 
 # Reordering sums is what vectors need; NaN and infinity keep their meaning, since the checks for them live here too.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -127,7 +137,11 @@ def _powers(values, bits, exponent, n):
 
 
 @njit(
-    "void(f4[:,:,::1], f4[:,:,::1], u1[:,:,::1], i8, i8, i8, f8, f8, f8, f8, b1, f8[::1], i8[::1])",
+    types.void(
+        *(_given(F4, 3), _given(F4, 3), _given(U1, 3)),
+        *(types.int64, types.int64, types.int64),
+        *(F8, F8, F8, F8, types.boolean, F8[::1], types.int64[::1]),
+    ),
     cache=True,
     nogil=True,
     fastmath=FAST,
@@ -205,13 +219,11 @@ def similarity_strip(x, y, mask, depth, first, last, unbiased, c1, c2, exponent,
 
 
 @njit(
-    ["void(i2[:,:,::1], u1[:,:,::1], f8, f8, f4[:,:,::1])",
-     "void(f4[:,:,::1], u1[:,:,::1], f8, f8, f4[:,:,::1])",
-     "void(f8[:,:,::1], u1[:,:,::1], f8, f8, f4[:,:,::1])"],
+    [types.void(_given(kind, 3), _given(U1, 3), F8, F8, F4[:, :, ::1]) for kind in KINDS],
     cache=True,
     nogil=True,
     fastmath=FAST,
-)  # fmt: skip
+)
 def clip_and_shift(source, mask, low, high, out):
     """out = clip(source, low, high) − low inside the mask and 0 outside, whatever stands there."""
     for k in range(source.shape[0]):
@@ -223,7 +235,12 @@ def clip_and_shift(source, mask, low, high, out):
                 to[i] = np.float32(value) if inside[i] else np.float32(0.0)
 
 
-@njit("void(f4[:,:,::1], i8, i8, i8, f4[:,:,::1])", cache=True, nogil=True, fastmath=FAST)
+@njit(
+    types.void(_given(F4, 3), types.int64, types.int64, types.int64, F4[:, :, ::1]),
+    cache=True,
+    nogil=True,
+    fastmath=FAST,
+)
 def halve(source, k0, j0, i0, out):
     """Mean over 2³ voxels: out[k] takes source[k0 + 2k] and source[k0 + 2k + 1]; what lies outside counts as 0."""
     planes, rows, columns = source.shape
@@ -259,15 +276,11 @@ ERRORS = 7
 
 
 @njit(
-    ["void(i2[::1], i2[::1], u1[::1], f8[::1], f8[::1])",
-     "void(i2[::1], f4[::1], u1[::1], f8[::1], f8[::1])",
-     "void(f4[::1], i2[::1], u1[::1], f8[::1], f8[::1])",
-     "void(f4[::1], f4[::1], u1[::1], f8[::1], f8[::1])",
-     "void(f8[::1], f8[::1], u1[::1], f8[::1], f8[::1])"],
+    [types.void(_given(kind, 1), _given(kind, 1), _given(U1, 1), _given(F8, 1), F8[::1]) for kind in KINDS],
     cache=True,
     nogil=True,
     fastmath=FAST,
-)  # fmt: skip
+)
 def errors(reference, prediction, mask, clips, sums):
     """Add to `sums` the seven sums of `ERRORS` over the masked voxels; `clips` holds two ranges (low, high, low, high).
 
@@ -302,13 +315,7 @@ def errors(reference, prediction, mask, clips, sums):
 
 
 @njit(
-    [
-        "void(i2[::1], i2[::1], u1[::1], f8, f8, f8[::1])",
-        "void(i2[::1], f4[::1], u1[::1], f8, f8, f8[::1])",
-        "void(f4[::1], i2[::1], u1[::1], f8, f8, f8[::1])",
-        "void(f4[::1], f4[::1], u1[::1], f8, f8, f8[::1])",
-        "void(f8[::1], f8[::1], u1[::1], f8, f8, f8[::1])",
-    ],
+    [types.void(_given(kind, 1), _given(kind, 1), _given(U1, 1), F8, F8, F8[::1]) for kind in KINDS],
     cache=True,
     nogil=True,
     fastmath=FAST,
@@ -336,9 +343,11 @@ def tissue_errors(reference, prediction, mask, air_below, bone_above, sums):
 
 
 def three_types(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The same values in C order as one of the types that kernels are compiled for: int16, float32, float64."""
-    if array.dtype in (np.int16, np.float32, np.float64):
-        return np.ascontiguousarray(array)
+    """The same values, aligned and in C order, as a type that kernels are compiled for: int16, float32 or float64."""
     if array.dtype in (np.uint8, np.int8, np.bool_):
-        return array.astype(np.int16, order="C")
-    return array.astype(np.float32 if array.dtype in (np.float16, np.uint16) else np.float64, order="C")
+        array = array.astype(np.int16)
+    elif array.dtype in (np.float16, np.uint16):
+        array = array.astype(np.float32)
+    elif array.dtype not in (np.int16, np.float32):
+        array = array.astype(np.float64, copy=False)
+    return np.require(array, requirements=("C", "A"))

@@ -90,11 +90,13 @@ def _planes(
     depth = max(1, (1 << 16) // max(1, mask[:1].size))
     for k in range(0, len(mask), depth):
         g, p, m = reference[k : k + depth], prediction[k : k + depth], mask[k : k + depth]
-        if not (g.dtype in (np.int16, np.float32) and p.dtype in (np.int16, np.float32)):
-            g, p = g.astype(np.float64, copy=False), p.astype(np.float64, copy=False)
+        if not (g.dtype == p.dtype == np.int16):
+            single = g.dtype in (np.int16, np.float32) and p.dtype in (np.int16, np.float32)
+            kind = np.float32 if single else np.float64  # int16 loses nothing in float32
+            g, p = g.astype(kind, copy=False), p.astype(kind, copy=False)
         yield (
-            np.ascontiguousarray(g).reshape(-1),
-            np.ascontiguousarray(p).reshape(-1),
+            np.require(g, requirements=("C", "A")).reshape(-1),
+            np.require(p, requirements=("C", "A")).reshape(-1),
             np.ascontiguousarray(m).reshape(-1).view(np.uint8),
         )
 

@@ -120,6 +120,9 @@ def test_memory_layout_does_not_matter(name):
     strided = np.repeat(np.repeat(g, 2, axis=2), 3, axis=0)[::3, :, ::2]
     assert evaluate(name, np.asfortranarray(g), strided[:, :, :] + (p - g), np.asfortranarray(m)) == expected
     assert evaluate(name, strided, p[:, ::-1][:, ::-1], m[::-1][::-1]) == expected
+    unaligned = np.frombuffer(b"x" + g.tobytes(), np.uint8)[1:].view(np.int16).reshape(g.shape)
+    assert not unaligned.flags.writeable and not unaligned.flags.aligned
+    assert evaluate(name, unaligned, np.frombuffer(p.tobytes(), np.int16).reshape(p.shape), m) == expected
     assert evaluate(name, g.astype(">i2"), p.astype(">f4"), m.astype(np.uint8)) == expected
 
 
