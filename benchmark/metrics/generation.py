@@ -8,7 +8,7 @@ different metrics.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,6 +70,17 @@ def collect_features(
 
     part: FeaturePart = inputs.shared(("features.part", network, weights_file, *key), predicted)
     return part
+
+
+def stream_moments(batches: Iterable[Slices], network: str = "lite0", weights_file: str = "") -> distribution.Moments:
+    """Mean and scatter of the features of any number of slices, a batch at a time: the set itself is never held.
+
+    For `distribution.frechet_from_gaussians(*first.gaussian(), *second.gaussian())` on sets that do not fit in memory.
+    """
+    extract, moments = features.extractor(network, weights_file), distribution.Moments()
+    for batch in batches:
+        moments.update(extract(batch))
+    return moments
 
 
 def slice_weights(parts: Sequence[FeaturePart], weights: Sequence[float] | NDArray[Any]) -> tuple[Array, Array]:

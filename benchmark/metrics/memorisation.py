@@ -61,32 +61,40 @@ def _weighted_median(values: Array, weights: Array | None) -> float:
     return float((values[order[low]] + values[order[min(high, len(values) - 1)]]) / 2)
 
 
-def neighbour_distance_ratio(
-    generated: ArrayLike, train: ArrayLike, holdout: ArrayLike, *, seed: int = 0, weights: Array | None = None
-) -> float:
-    """Median over generated samples of distance to the nearest training sample over that to the nearest held-out one; ≥ 0.
+def neighbour_ratios(g: Array, t: Array, h: Array, seed: int = 0) -> Array:
+    """For each generated sample (n,): distance to the nearest training sample over that to the nearest held-out one.
 
-    1 for fresh draws, 0 for copies. Distances to the larger of the two sets would be smaller by chance, so it is cut to the size
-    of the smaller by a seeded draw. Both distances 0 count as 1, only the held-out one as 10⁹.
+    Distances to the larger of the two sets would be smaller by chance, so it is cut to the size of the smaller by a seeded
+    draw. Both distances 0 count as 1, only the held-out one as 10⁹.
     """
-    g, t, h = _three(generated, train, holdout)
     rng, size = np.random.default_rng(seed), min(len(t), len(h))
     t, h = (part if len(part) == size else part[np.sort(rng.choice(len(part), size, replace=False))] for part in (t, h))
     to_train, to_holdout = nearest(g, t)[0], nearest(g, h)[0]
-    both_zero = (to_train == 0) & (to_holdout == 0)
     ratio = np.divide(to_train, to_holdout, out=np.full(len(g), 1e9), where=to_holdout > 0)
-    return _weighted_median(np.where(both_zero, 1.0, np.minimum(ratio, 1e9)), weights)
+    return np.where((to_train == 0) & (to_holdout == 0), 1.0, np.minimum(ratio, 1e9))
+
+
+def neighbour_distance_ratio(
+    generated: ArrayLike, train: ArrayLike, holdout: ArrayLike, *, seed: int = 0, weights: Array | None = None
+) -> float:
+    """Median of `neighbour_ratios`: 1 for fresh draws, 0 for copies."""
+    return _weighted_median(neighbour_ratios(*_three(generated, train, holdout), seed), weights)
+
+
+def authentic(g: Array, t: Array) -> NDArray[np.bool_]:
+    """For each generated sample: whether its nearest training sample has a nearer neighbour among the training samples."""
+    to_train, which = nearest(g, t)
+    among_train, _ = nearest(t, t, same=True)
+    return to_train > among_train[which]
 
 
 def auth_percent(generated: ArrayLike, train: ArrayLike, *, weights: Array | None = None) -> float:
-    """AuthPct: percentage of generated samples farther from their nearest training sample than that one is from its own neighbour.
+    """AuthPct: percentage of generated samples that are `authentic` (Alaa et al. 2022): about 50 for fresh draws, 0 for copies.
 
-    Alaa et al. 2022: about 50 for fresh draws, 0 for copies. With a single training sample nothing is farther than infinity: 0.
+    With a single training sample, which has no neighbour, nothing is authentic: 0.
     """
     g, t, _ = _three(generated, train, train)
-    to_train, which = nearest(g, t)
-    among_train, _ = nearest(t, t, same=True)
-    return 100.0 * float(np.average(to_train > among_train[which], weights=weights))
+    return 100.0 * float(np.average(authentic(g, t), weights=weights))
 
 
 def copy_share(generated: ArrayLike, train: ArrayLike, holdout: ArrayLike, *, percentile: float = 5.0) -> float:
@@ -98,20 +106,28 @@ def copy_share(generated: ArrayLike, train: ArrayLike, holdout: ArrayLike, *, pe
     return float((nearest(g, t)[0] < np.percentile(nearest(h, t)[0], percentile)).mean())
 
 
+def auc_of_nearer(member: Array, other: Array, other_weights: Array | None = None) -> float:
+    """Probability that a distance of `member` is below one of `other` (weighted), ties by half."""
+    order = np.argsort(other)
+    weights = np.ones(len(other)) if other_weights is None else np.asarray(other_weights, np.float64)
+    below = np.concatenate([[0.0], np.cumsum(weights[order])])
+    ranked = other[order]
+    left, right = (
+        below[np.searchsorted(ranked, member, side="left")],
+        below[np.searchsorted(ranked, member, side="right")],
+    )
+    return float(1.0 - (left + right).mean() / 2.0 / below[-1])
+
+
 def membership_auc(
     generated: ArrayLike, train: ArrayLike, holdout: ArrayLike, *, holdout_weights: Array | None = None
 ) -> float:
     """ROC AUC of the attack that calls a sample a member the nearer it lies to the generated set (GAN-Leaks, Chen et al. 2020).
 
-    The probability that a training sample is nearer than a held-out one, ties by half: 0.5 for fresh draws, 1 for copies.
+    0.5 for fresh draws, 1 for copies.
     """
     g, t, h = _three(generated, train, holdout)
-    member, other = nearest(t, g)[0], nearest(h, g)[0]
-    order = np.argsort(other)
-    weights = np.ones(len(other)) if holdout_weights is None else np.asarray(holdout_weights, np.float64)
-    below = np.concatenate([[0.0], np.cumsum(weights[order])])
-    ranks = [below[np.searchsorted(other[order], member, side=side)] for side in ("left", "right")]
-    return float(1.0 - (ranks[0] + ranks[1]).mean() / 2.0 / below[-1])
+    return auc_of_nearer(nearest(t, g)[0], nearest(h, g)[0], holdout_weights)
 
 
 def membership_tpr(generated: ArrayLike, train: ArrayLike, holdout: ArrayLike, *, fpr: float = 0.01) -> float:
@@ -150,10 +166,21 @@ def training_features(train_file: str, dimension: int) -> Array:
     return bank
 
 
+PerSample = Callable[[Array, Array, Array], tuple[Array, ...]]
+"""From generated, training and held-out features to what a bootstrap only has to weigh."""
+
+
+@functools.lru_cache(maxsize=3)
+def _per_sample(find: PerSample, parts: tuple[FeaturePart, ...], train_file: str) -> tuple[Array, ...]:
+    holdout, generated = generation.stacked(parts)
+    return find(*_three(generated, training_features(train_file, holdout.shape[1]), holdout))
+
+
 def _memorisation_metric(
     name: str,
     title: str,
-    value: Callable[[Array, Array, Array, Array, Array], float],
+    find: PerSample,
+    value: Callable[[tuple[Array, ...], Array, Array], float],
     *,
     definition: str,
     citation: str,
@@ -174,10 +201,9 @@ def _memorisation_metric(
         status, reason = generation.overall(parts)
         if status != "ok":
             return MetricValue(worst, status, reason)
-        holdout, generated = generation.stacked(parts)
+        # Neighbours are found once; a bootstrap reweighs the samples and leaves the sets that they are sought in alone.
         holdout_weights, generated_weights = generation.slice_weights(parts, counts)
-        train = training_features(train_file, holdout.shape[1])
-        found = value(generated, train, holdout, generated_weights, holdout_weights)
+        found = value(_per_sample(find, tuple(parts), train_file), generated_weights, holdout_weights)
         return MetricValue(float(np.clip(found, *bounds)), status, reason)
 
     return register(
@@ -201,7 +227,8 @@ def _memorisation_metric(
 _memorisation_metric(
     "neighbour_ratio_lite0",
     "NN ratio-Lite0",
-    lambda g, t, h, wg, wh: neighbour_distance_ratio(g, t, h, weights=wg),
+    lambda g, t, h: (neighbour_ratios(g, t, h),),
+    lambda found, generated, holdout: _weighted_median(found[0], generated),
     definition="Median over generated slices of the distance to the nearest training slice over that to the nearest held-out "
     "one, on EfficientNet-Lite0 features; 1 for fresh draws, 0 for copies.",
     citation="Platzer and Reutterer 2021, Frontiers in Big Data 4:679939, doi:10.3389/fdata.2021.679939",
@@ -213,7 +240,8 @@ _memorisation_metric(
 _memorisation_metric(
     "authpct_lite0",
     "AuthPct-Lite0",
-    lambda g, t, h, wg, wh: auth_percent(g, t, weights=wg),
+    lambda g, t, h: (authentic(g, t).astype(np.float64),),
+    lambda found, generated, holdout: 100.0 * float(np.average(found[0], weights=generated)),
     definition="Percentage of generated slices farther from their nearest training slice than that one is from its own nearest "
     "training slice, on EfficientNet-Lite0 features; 50 for fresh draws, 0 for copies.",
     citation="Alaa et al. 2022, ICML, arXiv:2102.08921",
@@ -225,7 +253,8 @@ _memorisation_metric(
 _memorisation_metric(
     "membership_auc_lite0",
     "Membership AUC-Lite0",
-    lambda g, t, h, wg, wh: membership_auc(g, t, h, holdout_weights=wh),
+    lambda g, t, h: (nearest(t, g)[0], nearest(h, g)[0]),
+    lambda found, generated, holdout: auc_of_nearer(found[0], found[1], holdout),
     definition="ROC AUC of telling training from held-out slices by their distance to the nearest generated one, on "
     "EfficientNet-Lite0 features; 0.5 for fresh draws, 1 for copies.",
     citation="Chen et al. 2020, CCS, arXiv:1909.03935",

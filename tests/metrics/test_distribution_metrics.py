@@ -162,6 +162,15 @@ def test_unusable_references_and_options() -> None:
         metric.check_options({"windw": [0, 1]})
 
 
+def test_streamed_moments_give_the_distance_of_the_stacked_features() -> None:
+    cuts = [[features.reference_slices(image(i + s)).reference for i in range(8)] for s in (0, 50)]
+    extract = features.extractor("radiomics")
+    streamed = [generation.stream_moments(iter(cut), "radiomics").gaussian() for cut in cuts]
+    stacked = [np.concatenate([extract(batch) for batch in cut]) for cut in cuts]
+    found = distribution.frechet_from_gaussians(*streamed[0], *streamed[1])
+    assert found == pytest.approx(distribution.frechet_distance(*stacked), rel=1e-6)
+
+
 def lite0_or_skip() -> None:
     pytest.importorskip("torch", reason="NOT TESTED: torch is missing, install radbench[features]")
     try:

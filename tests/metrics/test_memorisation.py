@@ -122,6 +122,18 @@ def test_as_metrics(tmp_path: Path) -> None:
     np.save(bank, train)
     copies = [FeaturePart(h[None].astype(np.float32), g[None]) for h, g in zip(holdout, train, strict=True)]
     ones = np.ones(40)
+    weights = np.random.default_rng(9).integers(0, 3, 40)
+    fresh = [FeaturePart(h[None].astype(np.float64), g[None]) for h, g in zip(holdout, draws(3, 40, 5), strict=True)]
+    generated = np.concatenate([part.prediction for part in fresh])
+    expected = {
+        "membership_auc_lite0": m.membership_auc(generated, train, holdout, holdout_weights=weights),
+        "authpct_lite0": m.auth_percent(generated, train, weights=weights),
+        "neighbour_ratio_lite0": m.neighbour_distance_ratio(generated, train, holdout, weights=weights),
+    }
+    for name, value in expected.items():
+        reduce = metrics.find(name).reduce
+        assert reduce is not None
+        assert reduce(fresh, weights, train_file=str(bank)).value == pytest.approx(value, rel=1e-12)
     for name, copied in (("membership_auc_lite0", 1.0), ("authpct_lite0", 0.0), ("neighbour_ratio_lite0", 0.0)):
         metric = metrics.find(name)
         assert metric.reduce is not None
