@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from baselines import catalogue, prediction
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         names = [options.task] if options.task else tasks_with(options.baseline)
         run = runner(options.baseline, names, options.threads, options.device, options.weights)
-        server.serve(lambda: run(options.input, options.output), options.host, options.port)
+        call = partial(run, options.input, options.output)
+        server.serve(call, options.host, options.port, while_stdin=options.while_stdin)
         return 0
     except RadbenchError as error:
         print(f"{error.code}: {error.sentence}", file=sys.stderr)
@@ -129,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--input", type=Path, default=Path("/input"))
         command.add_argument("--output", type=Path, default=Path("/output"))
         if name == "serve":
+            command.add_argument("--while-stdin", action="store_true", help="end when standard input closes")
             command.add_argument("--host", default="127.0.0.1")
             command.add_argument("--port", type=int, default=4743, help="0 chooses a free one")
     return parser

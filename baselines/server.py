@@ -16,11 +16,14 @@ from benchmark.errors import RadbenchError
 TERMINATED = 128 + signal.SIGTERM
 
 
-def serve(run: Callable[[], None], host: str, port: int) -> None:
+def serve(run: Callable[[], None], host: str, port: int, *, while_stdin: bool = False) -> None:
     """Answer until SIGTERM, which ends the process at once. The model is loaded before: from the first answer it is ready.
 
     `run` handles the case that lies in the input folder; calls come one at a time. Prints the address that it listens on.
+    With `while_stdin` the process also ends when its standard input closes: the pipe of a caller that was killed.
     """
+    if while_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     # As process 1 of a container there is no default action for SIGTERM; waiting for a running case would outlast the
     # grace period.
     signal.signal(signal.SIGTERM, _end)
@@ -28,6 +31,12 @@ def serve(run: Callable[[], None], host: str, port: int) -> None:
         server.daemon_threads = True
         print(f"listening on {host}:{server.server_address[1]}", flush=True)
         server.serve_forever(poll_interval=0.1)
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(TERMINATED)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -83,6 +83,7 @@ class ProcessSession:
             str(self.threads),
             *(["--weights", str(self.baseline.weights.resolve())] if self.baseline.weights else []),
             "serve",
+            "--while-stdin",  # the server ends with us, also when we are killed and can stop nothing
             "--host",
             HOST,
             "--port",
@@ -99,7 +100,7 @@ class ProcessSession:
                 # A session of its own, so that a signal reaches everything that it starts.
                 self._process = subprocess.Popen(
                     command,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=handle,
                     stderr=handle,
                     env=environment,
@@ -146,6 +147,8 @@ class ProcessSession:
         process, self._process = self._process, None
         if process is None:
             return
+        if process.stdin is not None:
+            process.stdin.close()
         for sent in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, sent)
