@@ -11,6 +11,7 @@ from typing import Any
 from benchmark.contract import Case, DatasetInfo, Split
 from benchmark.dataset import Plan, PlannedCase
 from benchmark.errors import InfrastructureError, UsageError
+from tasks.denoising import ldct
 from tasks.denoising import phantom as anatomy_phantom
 from tasks.denoising import sample as scans
 from tasks.denoising.protocol import DOSES, FULL_DOSE, GRID, geometry
@@ -171,7 +172,7 @@ def sample(cache: Path, progress: Callable[[str], None] | None = None) -> Plan:
     return Plan(info, planned, compress=False)
 
 
-IMPORTERS: dict[str, Callable[..., Plan]] = {}
-"""Public data sets that can be imported from a path."""
+IMPORTERS: dict[str, Callable[[Path], Plan]] = {"ldct": functools.partial(ldct.plan, version=VERSION)}
+"""`radbench import NAME PATH`: the public data sets of this task, in their own layout."""
 
 __all__ = ["IMPORTERS", "phantom", "sample"]
