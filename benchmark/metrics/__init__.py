@@ -5,6 +5,7 @@ from benchmark.metrics.registry import REGISTRY, CaseInputs, Metric, MetricValue
 # isort: split
 # One line a family, so that importing the package fills the registry.
 from benchmark.metrics import clinical as clinical
+from benchmark.metrics import classification as classification
 from benchmark.metrics import detection as detection
 from benchmark.metrics import generation as generation
 from benchmark.metrics import lesions as lesions
