@@ -1,7 +1,8 @@
 """Decompression, the slow part of reading medical images: bounded in memory, checked to the last byte.
 
-ISA-L inflates faster than zlib and zlib-ng (tests/speed/test_reading_speed.py prints by how much). It is used for
-reading only: what it *writes* depends on the processor, and editions must be equal byte by byte.
+libdeflate, which wants the whole file and its unpacked size, is the fastest; ISA-L, which streams, reads what libdeflate
+refuses and finds the reason (tests/speed/test_reading_speed.py has the ratios to zlib and zlib-ng). Both are used for
+reading only: what they *write* depends on version and processor, and editions must be equal byte by byte.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import zlib
 from typing import Any
 
+import deflate
 import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
@@ -49,9 +51,22 @@ ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.
 """What a broken stream raises."""
 
 
+def at_once(data: bytes | memoryview, total: int) -> NDArray[np.uint8] | None:
+    """The content of a gzip file or zlib stream when it is one member of exactly `total` bytes with the right check sum."""
+    unpack = deflate.gzip_decompress if bytes(data[:2]) == b"\x1f\x8b" else deflate.zlib_decompress
+    try:
+        content = unpack(data, total)
+    except deflate.DeflateError:
+        return None
+    return np.frombuffer(content, np.uint8) if len(content) == total else None
+
+
 def zlib_stream(data: memoryview, needed: int) -> NDArray[np.uint8]:
     """Inflate a zlib or gzip stream to exactly `needed` bytes; `ValueError` when it is too short or too long."""
     promised(len(data), needed)
+    content = at_once(data, needed)
+    if content is not None:
+        return content
     gzipped = bytes(data[:2]) == b"\x1f\x8b"
     if gzipped:
         with open_gzip(io.BytesIO(data)) as stream:

@@ -10,7 +10,6 @@ turned into millimetres.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 from pathlib import Path
@@ -35,19 +34,21 @@ def read(path: Path, max_voxels: int) -> Volume:
     Integers keep their type unless the header scales them (slope other than 0 and 1, or an intercept): scaled values
     are float32 where the stored type has at most 16 bits (or is float32), else float64, computed in float64.
     """
-    with contextlib.ExitStack() as stack:
-        raw: Any = stack.enter_context(path.open("rb", buffering=0))
-        size = path.stat().st_size
+    with path.open("rb", buffering=0) as raw:
         gzipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        stream = stack.enter_context(inflate.open_gzip(raw)) if gzipped else raw
-        try:
-            return _read(stream, size, gzipped, max_voxels)
-        except inflate.ERRORS as error:
-            raise ValueError(f"the compressed file is broken ({error})") from None
+        if not gzipped:
+            return _read(raw, path.stat().st_size, None, max_voxels)
+        packed = raw.read()
+    try:
+        with inflate.open_gzip(io.BytesIO(packed)) as stream:
+            return _read(stream, len(packed), packed, max_voxels)
+    except inflate.ERRORS as error:
+        raise ValueError(f"the compressed file is broken ({error})") from None
 
 
-def _read(stream: Any, size: int, gzipped: bool, max_voxels: int) -> Volume:
+def _read(stream: Any, size: int, packed: bytes | None, max_voxels: int) -> Volume:
+    """Read from a stream of header and voxels; `size` is the file's, `packed` its content where it is compressed."""
     header, length = _header(stream)
     shape = three_dimensional(header["dim"][1 : 1 + max(int(header["dim"][0]), 1)].tolist(), max_voxels)
     dtype = header.get_data_dtype()
@@ -57,15 +58,20 @@ def _read(stream: Any, size: int, gzipped: bool, max_voxels: int) -> Volume:
     if offset < length:
         raise ValueError(f"the voxels are said to start at byte {offset}, inside the header")
     needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if gzipped:
-        inflate.promised(size, needed)
-    else:
+    content = None
+    if packed is None:
         enough(size - offset, shape, dtype)
-    _skip(stream, offset - length)
-    data = inflate.fill(stream, needed)
-    if gzipped:
-        stream.read(1)  # the end of the member: its check sum is compared
-    array = native(data.view(dtype).reshape(shape))
+    else:
+        inflate.promised(size, offset + needed)
+        content = inflate.at_once(packed, offset + needed)
+    if content is not None:
+        data = content[offset:]
+    else:
+        _skip(stream, offset - length)
+        data = inflate.fill(stream, needed)
+        if packed is not None:
+            stream.read(1)  # the end of the member: its check sum is compared
+    array = native(np.require(data, requirements="A").view(dtype).reshape(shape))
     matrix, origin = _affine(header)
     return from_affine(_scaled(array, header), matrix, origin)
 
