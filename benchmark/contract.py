@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from benchmark.fairness import Agreement, Fairness, Population
+from benchmark.record import Record
 
 Split = Literal["train", "val", "canary", "test"]
 """`train` and `val` are public with references; `canary` is public, small, with open logs; `test` is sealed."""
@@ -26,12 +29,6 @@ NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
 """Names that become folders and URLs: lower case, digits, `_`, `-`, `.`; at most 64 characters."""
 
 Name = Annotated[str, Field(pattern=NAME.pattern)]
-
-
-class Record(BaseModel):
-    """Base of all records: frozen, no unknown keys, docstrings under the fields become the schema's descriptions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Socket(Record):
@@ -92,13 +89,77 @@ class TaskMetric(Record):
     """Column heading, where the metric's own does not say enough."""
 
 
+RuleName = Literal["mean_of_ranks", "rank_of_means", "significance", "synthrad2023", "performance_and_fairness"]
+"""The ranking rules, see `benchmark.statistics.ranking`."""
+
+
+class RankingGroup(Record):
+    """Metrics that share one weight, such as the image metrics beside the dose metrics."""
+
+    name: str
+    """What they have in common: image, geometric, dose …"""
+    weight: float = Field(default=1.0, gt=0)
+    """Share of the group relative to the other groups; its metrics share it equally."""
+    metrics: tuple[Name, ...] = Field(min_length=1)
+    """Ids of its metrics."""
+
+
 class Ranking(Record):
     """How rows are put in order."""
 
-    rule: Literal["mean_of_ranks", "rank_of_means", "significance", "synthrad2023"] = "mean_of_ranks"
+    rule: RuleName = "mean_of_ranks"
     """Name of the rule."""
-    metrics: tuple[Name, ...]
+    metrics: tuple[Name, ...] = Field(min_length=1)
     """Ids of the metrics that count."""
+    groups: tuple[RankingGroup, ...] = ()
+    """Weights by group of metrics; empty: every metric weighs the same. Each ranking metric is in exactly one group."""
+    attributes: tuple[Name, ...] = ()
+    """For `performance_and_fairness`: the attributes whose gaps count, each alike."""
+    fairness_weight: float = Field(default=0.5, ge=0, le=1)
+    """For `performance_and_fairness`: the share of fairness; the rest is performance."""
+    bounds: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """For `performance_and_fairness`: by metric, the value that counts as 0 and the one that counts as 1 (such as 150 and 0 for a
+    distance in mm); values beyond are clipped. By default the ends of the metric's range, where both are finite."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Ranking:
+        grouped = [metric for group in self.groups for metric in group.metrics]
+        if self.groups and sorted(grouped) != sorted(self.metrics):
+            raise ValueError(f"groups: found {grouped}, expected each of {list(self.metrics)} once")
+        if self.rule == "performance_and_fairness" and not self.attributes:
+            raise ValueError("attributes: performance_and_fairness needs at least one attribute")
+        for metric, (zero, one) in self.bounds.items():
+            if zero == one or metric not in self.metrics:
+                raise ValueError(
+                    f"bounds.{metric}: found {[zero, one]}, expected two values of a ranking metric that differ"
+                )
+        return self
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weight of each ranking metric, in their order; the weights add up to their number."""
+        if not self.groups:
+            return (1.0,) * len(self.metrics)
+        total = sum(group.weight for group in self.groups)
+        by_metric = {m: group.weight / len(group.metrics) / total for group in self.groups for m in group.metrics}
+        return tuple(by_metric[metric] * len(self.metrics) for metric in self.metrics)
+
+
+class FairnessRules(Record):
+    """What the fairness audit of a task shows and tests."""
+
+    minimum: int = Field(default=10, ge=2)
+    """Smallest group, in patients, whose numbers are shown; with fewer, they are withheld."""
+    minimum_phantom: int = Field(default=5, ge=2)
+    """The same for phantoms, which are nobody's images: only as many as an interval needs."""
+    minimum_class: int = Field(default=5, ge=1)
+    """Fewest positive items for a true-positive rate, negative ones for a false-positive rate, and of each for an AUC."""
+    crossings: tuple[tuple[Name, ...], ...] | None = None
+    """Which attributes are crossed, such as [["sex", "age_band"]]; absent: every two of the declared attributes."""
+    association: float = Field(default=0.3, ge=0, le=1)
+    """Cramér's V from which the page warns that two attributes are associated."""
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """Family-wise level of the permutation tests."""
 
 
 class Limits(Record):
@@ -192,6 +253,8 @@ class Task(Record):
     """The columns, in display order; the first is the one that the front page shows."""
     ranking: Ranking
     """How rows are ordered."""
+    fairness: FairnessRules = FairnessRules()
+    """What the fairness audit shows and tests."""
     limits: Limits = Limits()
     """What a model may use."""
     display: Display
@@ -229,11 +292,18 @@ class Task(Record):
         ids = [metric.id for metric in self.metrics]
         if len(set(ids)) < len(ids):
             raise ValueError(f"metrics: ids must be unique, found {ids}; give `id` where a metric is used twice")
+        attributes = [attribute.name for attribute in self.attributes]
         checks: list[tuple[str, str, list[str]]] = [
             ("scoring.prediction", self.scoring.prediction, [s.slug for s in self.outputs]),
             ("scoring.reference", self.scoring.reference, [s.slug for s in self.references]),
             ("display.input", self.display.input, [s.slug for s in self.inputs]),
             *(("ranking.metrics", name, ids) for name in self.ranking.metrics),
+            *(("ranking.attributes", name, attributes) for name in self.ranking.attributes),
+            *(
+                ("fairness.crossings", name, attributes)
+                for crossing in self.fairness.crossings or ()
+                for name in crossing
+            ),
             *((f"outputs.{s.slug}.like", s.like, [r.slug for r in self.references]) for s in self.outputs if s.like),
         ]
         if self.scoring.mask:
@@ -421,6 +491,10 @@ class Aggregate(Record):
     """How the interval was made, such as `BCa, 10000 draws`."""
     median: float | None = None
     """Median over cases; absent for set-level metrics."""
+    median_low: float | None = None
+    """Lower end of the median's interval (percentiles of the same draws)."""
+    median_high: float | None = None
+    """Upper end of the median's interval."""
 
 
 class Row(Record):
@@ -454,6 +528,8 @@ class Row(Record):
     """Seconds until the model was ready."""
     failed: int
     """Cases whose output was missing or invalid."""
+    fairness: Fairness | None = None
+    """Values by group, gaps and what they are worth; absent where the task declares no attributes."""
 
     def aggregate(self, id: str) -> Aggregate:
         """The aggregate of that metric id."""
@@ -504,3 +580,9 @@ class Board(Record):
     """Version and hash of the scoring code."""
     notes: tuple[str, ...] = ()
     """Plain sentences that the page must show, such as what the comparison does not settle."""
+    warnings: tuple[str, ...] = ()
+    """Plain sentences of warning: ranking rules that disagree on the podium, an order that hangs on one submission."""
+    agreement: Agreement | None = None
+    """The orders that other ranking rules would give; absent with fewer than two submissions."""
+    population: Population | None = None
+    """Who the scored cases are, by group; absent where the task declares no attributes."""
