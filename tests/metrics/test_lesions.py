@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from benchmark.errors import DataError
-from benchmark.metrics import REGISTRY, CaseInputs, find, lesions
+from benchmark.metrics import REGISTRY, CaseInputs, components, find, panoptic
 
 NAMES = sorted(name for name, metric in REGISTRY.items() if metric.family == "lesions")
 BRATS = ("lesion_dice", "lesion_hd95", "lesion_f1")
@@ -126,14 +126,14 @@ def test_neighbouring_components_are_one_lesion():
 def test_one_step_dilation_equals_repeated_dilation(mask, times):
     neighbours = ndimage.generate_binary_structure(3, 2)
     want = ndimage.binary_dilation(mask, neighbours, iterations=times) if times else mask
-    assert np.array_equal(lesions.dilated(mask, times), want)
+    assert np.array_equal(components.dilated(mask, times), want)
 
 
 @settings(max_examples=60, deadline=None)
 @given(arrays(bool, st.tuples(*[st.integers(1, 9)] * 3)))
 def test_components_equal_scipy(mask):
-    mine, n = lesions.components(mask)
-    plain, m = lesions.components_plain(mask)
+    mine, n = components.components(mask)
+    plain, m = components.components_plain(mask)
     assert n == m and mine.dtype == np.uint32
     pairs = set(zip(mine.ravel().tolist(), plain.ravel().tolist(), strict=True))
     assert len(pairs) == len({p[0] for p in pairs}) == len({p[1] for p in pairs})
@@ -167,17 +167,17 @@ def test_matching_equals_picai_step_by_step(seed):
     b &= np.random.default_rng(seed).random(b.shape) < 0.5  # splits candidates, so that several compete for one lesion
     scores = np.where(b, np.random.default_rng(seed + 1).random(b.shape), 0)
     hits, missed, false, unmatched = picai_step_by_step(a, scores, 0.02)
-    got = lesions.lesion_detections(a, scores, minimum=0.02)
+    got = panoptic.lesion_detections(a, scores, minimum=0.02)
     found = ~np.isnan(got.hits)
     np.testing.assert_allclose(sorted(zip(got.hits[found], got.iou[found], strict=True)), hits, rtol=1e-9)
     assert (~found).sum() == missed
     assert sorted(got.false_positives) == false
-    strict = lesions.lesion_detections(a, scores, minimum=0.02, extra_is_false=True)
+    strict = panoptic.lesion_detections(a, scores, minimum=0.02, extra_is_false=True)
     assert sorted(strict.false_positives) == unmatched
 
 
 def test_nothing_anywhere():
-    got = lesions.lesion_detections(np.zeros((3, 4, 5)), np.zeros((3, 4, 5)))
+    got = panoptic.lesion_detections(np.zeros((3, 4, 5)), np.zeros((3, 4, 5)))
     assert got.hits.size == got.iou.size == got.false_positives.size == 0
 
 
@@ -187,7 +187,7 @@ def test_confidences_must_be_usable():
         b = a.copy()
         b[0, 0, 0] = bad
         with pytest.raises(ValueError, match="finite"):
-            lesions.lesion_detections(a, b)
+            panoptic.lesion_detections(a, b)
 
 
 def test_two_candidates_on_one_lesion_prefer_more_pairs():
@@ -195,7 +195,7 @@ def test_two_candidates_on_one_lesion_prefer_more_pairs():
     a, b = np.zeros((1, 1, 40)), np.zeros((1, 1, 40))
     a[0, 0, 0:10], a[0, 0, 12:16] = 1, 1
     b[0, 0, 3:14], b[0, 0, 0:2] = 0.9, 0.4
-    got = lesions.lesion_detections(a, b, minimum=0.1)
+    got = panoptic.lesion_detections(a, b, minimum=0.1)
     assert got.hits.tolist() == [0.4, 0.9] and not got.false_positives.size
 
 
@@ -203,7 +203,7 @@ def test_many_specks_on_both_sides_stay_small():
     """Thousands of components against thousands: no dense table of all pairs."""
     rng = np.random.default_rng(0)
     a, b = (rng.random((64, 96, 96)) < 0.01 for _ in range(2))
-    got = lesions.match_segments(a, b)
+    got = panoptic.match_segments(a, b)
     assert len(got.iou) < got.false_positives and got.false_negatives > 1000
 
 
