@@ -30,6 +30,8 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 WINDOW, MARGIN = 7, 3
+SLAB = 48
+"""Planes of centres that SSIM takes at a time."""
 K1, K2 = 0.01, 0.03
 LEVELS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Weights of the five scales (Wang 2003)."""
@@ -142,20 +144,21 @@ def _chosen(inside: Mask, frame: Frame, step: int, origin: Sequence[int]) -> Mas
 
     `inside` is the mask in coordinates of level 0 that start at `origin`.
     """
-    index = []
+    chosen = np.zeros([high - low for low, high in frame.centres], np.uint8)
+    source, target = [], []
     for axis, (low, high) in enumerate(frame.centres):
-        at = np.arange(low, high) * step - origin[axis]
-        index.append(np.where((at >= 0) & (at < inside.shape[axis]), at, -1))
-    chosen = inside[np.ix_(*[np.maximum(at, 0) for at in index])].copy()
-    for axis, at in enumerate(index):
-        chosen[(slice(None),) * axis + (at < 0,)] = 0
+        first = max(low, -(-origin[axis] // step))  # the first and last centres whose voxel lies in the block
+        last = min(high, (origin[axis] + inside.shape[axis] - 1) // step + 1)
+        target.append(slice(max(first - low, 0), max(last - low, 0)))
+        source.append(slice(first * step - origin[axis], max(last * step - origin[axis], 0), step))
+    chosen[tuple(target)] = inside[tuple(source)]
     if not chosen.any():
         places = [
             np.clip((found + start) // step, low, high - 1) - low
             for found, start, (low, high) in zip(np.nonzero(inside), origin, frame.centres, strict=True)
         ]
         chosen[tuple(places)] = 1
-    return np.ascontiguousarray(chosen)
+    return chosen
 
 
 def _map_sums(
@@ -260,20 +263,29 @@ def ssim(
         block[0], origin[0] = (low, high), low
     inside = np.ascontiguousarray(_taken(mask, block, padding)).view(np.uint8)
     true_mask = _unreflected(inside, block, padding, shape)
-    x = prepare(reference, inside, block, padding, clip)
-    y = prepare(prediction, inside, block, padding, clip)
+    if slicewise:
+        chosen = np.zeros([high - low for low, high in frame.centres], np.uint8)
+        for k in range(len(chosen)):
+            if true_mask[k].any():
+                single = Frame((1, *frame.sizes[1:]), ((0, 1), *frame.centres[1:]))
+                chosen[k] = _chosen(true_mask[k : k + 1], single, 1, (0, *origin[1:]))[0]
+    else:
+        chosen = _chosen(true_mask, frame, 1, origin)
     points = WINDOW ** sum(size > 1 for size in (shape[1:] if flat else shape))
-    depth, spread = (1 if flat else WINDOW), float(clip[1] - clip[0])
-    if not slicewise:
-        sums, counts = sums_of(x, y, _chosen(true_mask, frame, 1, origin), spread, depth=depth, points=points)
-        return float(np.clip(sums.sum() / counts.sum(), -1, 1))
-    chosen = np.zeros([high - low for low, high in frame.centres], np.uint8)
-    for k in range(len(chosen)):
-        if true_mask[k].any():
-            single = Frame((1, *frame.sizes[1:]), ((0, 1), *frame.centres[1:]))
-            chosen[k] = _chosen(true_mask[k : k + 1], single, 1, (0, *origin[1:]))[0]
-    sums, counts = sums_of(x, y, chosen, spread, depth=depth, points=points)
-    return float(np.clip(np.mean(sums[counts > 0] / counts[counts > 0]), -1, 1))
+    depth = 1 if flat else WINDOW
+    sums, counts = [], []
+    for first in range(0, len(chosen), SLAB):  # so that no copy of a whole volume is ever held
+        centres = chosen[first : first + SLAB]
+        planes = slice(first, first + len(centres) + depth - 1)
+        part = [(block[0][0] + planes.start, block[0][0] + planes.stop), *block[1:]]
+        x, y = (prepare(image, inside[planes], part, padding, clip) for image in (reference, prediction))
+        found = sums_of(x, y, centres, float(clip[1] - clip[0]), depth=depth, points=points)
+        sums.append(found[0])
+        counts.append(found[1])
+    total, number = np.concatenate(sums), np.concatenate(counts)
+    if slicewise:
+        return float(np.clip(np.mean(total[number > 0] / number[number > 0]), -1, 1))
+    return float(np.clip(total.sum() / number.sum(), -1, 1))
 
 
 def _unreflected(
