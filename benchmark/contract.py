@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -339,6 +340,14 @@ class Case(Record):
     """Which split it belongs to."""
     attributes: dict[str, str] = Field(default_factory=dict)
     """Values of the task's attributes and of any further columns; "unknown" where not known."""
+    key: str = ""
+    """Hash that only a holder of the references can make; empty for phantoms. See `drawing`."""
+
+    @property
+    def drawing(self) -> str:
+        """What resampling orders cases by. Published tables list cases in this order, so that anyone can draw them again; it is
+        that of the key, which says nothing of the id, as an order by id would."""
+        return f"{self.key} {self.id}"
 
 
 class Source(Record):
@@ -406,6 +415,12 @@ class Method(Record):
     """Licence of code and weights."""
     baseline: bool = False
     """True for the reference models of this repository."""
+    embargo: date | None = None
+    """The row is anonymous in every edition published before this day; absent: it is named from the start."""
+    anonymous: bool = False
+    """Whether what is said here is a pseudonym. Set when a board is published, never by a manifest."""
+    submitted_as: str = ""
+    """After an embargo: the submission's own name, where `name` is still the pseudonym that its addresses are made of."""
 
     @property
     def generative(self) -> bool:
@@ -578,6 +593,8 @@ class Board(Record):
     """Best first."""
     scorer: str
     """Version and hash of the scoring code."""
+    data_digest: str = ""
+    """sha256 over the hashes of all files of the data edition: the same name with other content shows."""
     notes: tuple[str, ...] = ()
     """Plain sentences that the page must show, such as what the comparison does not settle."""
     warnings: tuple[str, ...] = ()

@@ -127,6 +127,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "A stored record is not what this version writes.",
                 "Run the step that wrote it again.",
             ),
+            Kind(
+                "site_differs",
+                "A published file is not what its hash says, or a published number not what its own table gives.",
+                "Put the site back from a copy, or publish again into an empty folder.",
+            ),
         )
     },
     "usage": {
