@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import metrics, store
-from benchmark.contract import Board, Case, MetricInfo, Row, RunRecord, Score, Task
+from benchmark.contract import Aggregate, Board, Case, MetricInfo, Row, RunRecord, Score, Task
 from benchmark.dataset import Edition
 from benchmark.scoring import iterate_losses, sampling_for
 from benchmark.statistics import ranking
@@ -30,6 +30,7 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
         metrics=tuple(describe(task)),
         rows=rows,
         scorer=store.scorer_version(),
+        data_digest=store.digest(edition.info.files),
         notes=tuple(notes(task, edition, cases, rows)),
     )
 
@@ -40,9 +41,7 @@ def _rows(
     ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
     tables: Sequence[Sequence[Score]],
 ) -> tuple[Row, ...]:
-    sampling = sampling_for(task, cases)
-    losses = np.stack(list(iterate_losses(task, cases, tables, [score.aggregates for _, score in ordered])))
-    ranks = ranking.rank(losses, task.ranking.rule, sampling)
+    ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered])
     names = [run.method.name for run, _ in ordered]
     tests = {case.id for case in cases}
     rows = []
@@ -67,6 +66,19 @@ def _rows(
             )
         )
     return tuple(sorted(rows, key=lambda row: (row.rank, row.method.name)))
+
+
+def ranked(
+    task: Task, cases: Sequence[Case], tables: Sequence[Sequence[Score]], aggregates: Sequence[Sequence[Aggregate]]
+) -> ranking.Ranks:
+    """Ranks, rank intervals and ties of the submissions with these per-case tables, in the order that they come in.
+
+    It looks at the cases in the order of drawing whatever the order of `cases`, so a reader of the published tables gets the
+    same ranks.
+    """
+    cases = sorted(cases, key=lambda case: case.drawing)
+    losses = np.stack(list(iterate_losses(task, cases, tables, aggregates)))
+    return ranking.rank(losses, task.ranking.rule, sampling_for(task, cases))
 
 
 def describe(task: Task) -> list[MetricInfo]:
