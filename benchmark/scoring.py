@@ -199,10 +199,27 @@ def sampling_for(task: Task, cases: Sequence[Case], draws: int = bootstrap.DRAWS
     """The task's resampling of these cases: by its cluster or stratum attribute."""
     return bootstrap.resampling(
         len(cases),
-        strata=[case.attributes.get(task.stratify, "unknown") for case in cases] if task.stratify else None,
-        clusters=[case.attributes.get(task.cluster, case.id) for case in cases] if task.cluster else None,
+        strata=list(strata.values()) if (strata := drawing_groups(cases, task.stratify, "unknown")) else None,
+        clusters=list(clusters.values()) if (clusters := drawing_groups(cases, task.cluster, "")) else None,
+        keys=[case.drawing for case in cases],
         draws=draws,
     )
+
+
+def drawing_groups(cases: Sequence[Case], attribute: str, absent: str) -> dict[str, str]:
+    """By case id: the number of its group by that attribute, counted from the first case in the order of drawing.
+
+    Numbers stand in for the labels, since draws depend on the order of groups, and an order by label would have to be
+    published with it. Cases without the attribute are the group `absent`, or each its own where that
+    is empty. Empty where no attribute is named.
+    """
+    if not attribute:
+        return {}
+    labels = {case.id: case.attributes.get(attribute, absent or f"\0{case.id}") for case in cases}
+    numbers: dict[str, str] = {}
+    for case in sorted(cases, key=lambda case: case.drawing):
+        numbers.setdefault(labels[case.id], f"{len(numbers) + 1:06d}")
+    return {id: numbers[label] for id, label in labels.items()}
 
 
 def aggregate(
@@ -211,6 +228,10 @@ def aggregate(
     """One aggregate a metric of the task: mean with interval for case metrics, value with interval for set metrics."""
     if not cases:
         return []
+    # Always in the order of drawing, so that the last digit does not depend on the order in which cases are listed.
+    order = sorted(range(len(cases)), key=lambda i: cases[i].drawing)
+    cases = [cases[i] for i in order]
+    parts = {id: [own[i] for i in order] for id, own in (parts or {}).items()}
     sampling = sampling_for(task, cases)
     by_metric: dict[str, dict[str, Score]] = {}
     for score in scores:
@@ -219,14 +240,17 @@ def aggregate(
     for metric in task.metrics:
         declared = metrics.find(metric.name)
         if declared.level == "set":
-            result.append(_set_aggregate(metric.id, declared, metric.options, (parts or {})[metric.id], sampling))
+            result.append(_set_aggregate(metric.id, declared, metric.options, parts[metric.id], sampling))
             continue
         rows = [by_metric[metric.id][case.id] for case in cases]
         kept = [row for row in rows if row.status != "excluded"]
+        if not kept:
+            raise DataError("task_invalid", f"every case is excluded from metric {metric.id!r}")
         values = np.array([row.value for row in kept])
+        drawing = sampling
         if len(kept) < len(rows):
-            sampling = bootstrap.resampling(max(len(kept), 1))
-        interval = bootstrap.mean_interval(values, sampling)
+            drawing = sampling_for(task, [c for c, row in zip(cases, rows, strict=True) if row.status != "excluded"])
+        interval, median = bootstrap.mean_interval(values, drawing), bootstrap.median_interval(values, drawing)
         result.append(
             Aggregate(
                 metric=metric.id,
@@ -238,6 +262,8 @@ def aggregate(
                 n_excluded=len(rows) - len(kept),
                 method=interval.method,
                 median=float(np.median(values)),
+                median_low=median.low,
+                median_high=median.high,
             )
         )
     return result

@@ -2,130 +2,201 @@
 
 `mean_of_ranks`: competition ranks a metric and case, averaged (as BraTS and many MICCAI challenges do).
 `rank_of_means`: rank a metric by its mean, then average the ranks.
-`significance`: rank = 1 + number of submissions that are significantly better (paired Wilcoxon, Holm), averaged over metrics.
-`synthrad2023`: (mean − worst)/(best − worst) over all rows, summed over metrics; it moves when a bad team joins.
+`significance`: rank = 1 + number of submissions that are significantly better (paired test, Holm), averaged over metrics.
+`synthrad2023`: (mean − best)/(worst − best) over all rows, summed over metrics; it moves when a bad team joins.
+`performance_and_fairness`: half the mean performance, half 1 − the mean range of the group means, as in the MAMA-MIA challenge
+(Garrucho et al. 2025). A useless model that is equally useless for all scores full marks for fairness: read it beside the values.
+
+Metrics may weigh differently (`weights`); "averaged over metrics" is then the weighted mean.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from benchmark.statistics.bootstrap import LEVEL, Resampling, means, percentile_interval
+from benchmark.statistics.bootstrap import BLOCK, LEVEL, Resampling, means
+from benchmark.statistics.paired import PairedTest, drawn_wins, wins
+
+Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-9
 """Differences of a ranking statistic below this are rounding, hence ties."""
+RULES = ("mean_of_ranks", "rank_of_means", "significance", "synthrad2023")
+"""The rules that need nothing but losses."""
+SIGNIFICANCE_DRAWS = 1000
+"""Bootstrap draws of `significance`, which costs a test of every pair a draw."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a rule may need besides the losses. The defaults are every metric alike, all of them with values by case."""
+
+    weights: Sequence[float] | None = None
+    """One a metric; their scale does not matter."""
+    set_level: Sequence[bool] | None = None
+    """Which metrics have one value for all cases: no paired test can be made of them, so `significance` sees ties there."""
+    test: PairedTest = "wilcoxon"
+    """The paired test of `significance`."""
+    groups: Sequence[NDArray[np.intp]] = ()
+    """For `performance_and_fairness`, one array (cases,) an attribute: the group of each case, −1 where it is in no gap."""
+    fairness_weight: float = 0.5
+    """For `performance_and_fairness`: the share of fairness."""
+
+    def weight(self, metrics: int) -> Floats:
+        """Weights that add up to 1."""
+        chosen = np.ones(metrics) if self.weights is None else np.asarray(self.weights, np.float64)
+        if len(chosen) != metrics or not (chosen >= 0).all() or not chosen.sum() > 0:
+            raise ValueError(
+                f"{len(chosen)} weights for {metrics} metrics; expected one each, none negative, not all 0"
+            )
+        return np.asarray(chosen / chosen.sum())
+
+
+PLAIN = Options()
 
 
 @dataclass(frozen=True)
 class Ranks:
     """One entry a submission, in the order that came in."""
 
-    statistic: NDArray[np.float64]
+    statistic: Floats
     """What the rule sorts by; smaller is better."""
-    rank: NDArray[np.float64]
+    rank: Floats
     """Competition rank: 1 is best, equals share the lowest."""
-    low: NDArray[np.float64]
+    low: Floats
     """Best rank in the bootstrap interval."""
-    high: NDArray[np.float64]
+    high: Floats
     """Worst rank in the bootstrap interval."""
     tied: NDArray[np.bool_]
-    """(submissions, submissions): the interval of the paired difference holds 0."""
+    """(submissions, submissions): neither is ahead in nearly all draws (all but half of 1 − level)."""
 
 
-def rank(losses: NDArray[np.float64], rule: str, sampling: Resampling, level: float = LEVEL) -> Ranks:
+def rank(losses: Floats, rule: str, sampling: Resampling, level: float = LEVEL, *, options: Options = PLAIN) -> Ranks:
     """Rank submissions from per-case `losses` (submissions, cases, metrics), where smaller is better.
 
-    A set-level metric comes as the same value for every case. Raises `ValueError` for an unknown rule.
+    A set-level metric comes as the same value for every case. For `performance_and_fairness` losses lie in [0, 1]. Raises
+    `ValueError` for an unknown rule, or for weights that do not fit.
     """
-    if rule == "significance":
-        point = _significance(losses)
-        drawn = np.stack([_significance(_redrawn(losses, counts)) for counts in sampling.counts[:200]])
-    elif rule in ("mean_of_ranks", "rank_of_means", "synthrad2023"):
-        point, drawn = _by_means(losses, rule, sampling)
-    else:
-        raise ValueError(f"unknown ranking rule {rule!r}")
+    point = statistic(losses, rule, sampling, options=options)
+    drawn = _drawn(losses, rule, sampling, options)
     ranks = competition(point)
-    drawn_ranks = np.apply_along_axis(competition, 1, drawn)
+    drawn_ranks = competition(drawn)
     tail = (1 - level) / 2
     low, high = np.quantile(drawn_ranks, [tail, 1 - tail], axis=0, method="nearest")
-    tied = np.eye(len(point), dtype=bool)
-    for a in range(len(point)):
-        for b in range(a):
-            ends = percentile_interval(drawn[:, a] - drawn[:, b], level)
-            tied[a, b] = tied[b, a] = ends[0] <= TOLERANCE and ends[1] >= -TOLERANCE
-    return Ranks(point, ranks, np.minimum(low, ranks), np.maximum(high, ranks), tied)
+    return Ranks(point, ranks, np.minimum(low, ranks), np.maximum(high, ranks), _tied(drawn, level))
 
 
-def competition(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Competition ranks ("1224"), smaller is better; values that differ by rounding only are equal."""
-    return rankdata(np.round(statistic / TOLERANCE) * TOLERANCE, method="min").astype(np.float64)
-
-
-def _by_means(
-    losses: NDArray[np.float64], rule: str, sampling: Resampling
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def statistic(losses: Floats, rule: str, sampling: Resampling, *, options: Options = PLAIN) -> Floats:
+    """What `rule` sorts by, one number a submission, without intervals. Arguments and errors as for `rank`."""
+    weight = options.weight(losses.shape[2])
     if rule == "mean_of_ranks":
-        scores = rankdata(losses, method="min", axis=0).mean(axis=2)  # (submissions, cases)
-        return scores.mean(axis=1), means(sampling.counts, scores.T)
-    by_metric = np.moveaxis(losses, 0, 1)  # (cases, submissions, metrics)
-    point, drawn = by_metric.mean(axis=0), means(sampling.counts, by_metric)
+        return np.asarray(_case_ranks(losses, weight).mean(axis=1))
     if rule == "rank_of_means":
-        return rankdata(point, method="min", axis=0).mean(axis=1), rankdata(drawn, method="min", axis=1).mean(axis=2)
-    return _min_max(point, 0), _min_max(drawn, 1)
+        return np.asarray(rankdata(_mean(losses), method="min", axis=0) @ weight)
+    if rule == "synthrad2023":
+        return min_max(_mean(losses), 0, weight)
+    if rule == "significance":
+        return 1 + wins(losses, sampling, _testable(options, losses), options.test) @ weight
+    if rule == "performance_and_fairness":
+        _check_fairness(losses, options)
+        once = replace(sampling, counts=np.ones((1, losses.shape[1])))
+        return _performance_and_fairness(losses, once.counts, weight, options)[0]
+    raise ValueError(f"unknown ranking rule {rule!r}")
 
 
-def _min_max(mean_losses: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def competition(statistic: Floats) -> Floats:
+    """Competition ranks ("1224") along the last axis, smaller is better; values that differ by rounding only are equal."""
+    return rankdata(np.round(statistic / TOLERANCE) * TOLERANCE, method="min", axis=-1).astype(np.float64)
+
+
+def _drawn(losses: Floats, rule: str, sampling: Resampling, options: Options) -> Floats:
+    """The rule's statistic in each draw (draws, submissions)."""
+    teams, _, metrics = losses.shape
+    weight = options.weight(metrics)
+    if rule == "mean_of_ranks":
+        return means(sampling.counts, _case_ranks(losses, weight).T)
+    if rule == "significance":
+        draws = replace(sampling, counts=sampling.counts[:SIGNIFICANCE_DRAWS])
+        return 1 + drawn_wins(losses, draws, _testable(options, losses), options.test) @ weight
+    by_case = np.ascontiguousarray(np.moveaxis(losses, 0, 1))  # (cases, submissions, metrics)
+    out = np.empty((sampling.draws, teams))
+    step = max(1, BLOCK // (8 * teams * metrics))
+    for start in range(0, sampling.draws, step):
+        counts = sampling.counts[start : start + step]
+        if rule == "performance_and_fairness":
+            out[start : start + step] = _performance_and_fairness(losses, counts, weight, options)
+            continue
+        drawn = means(counts, by_case)
+        if rule == "rank_of_means":
+            out[start : start + step] = rankdata(drawn, method="min", axis=1) @ weight
+        else:
+            out[start : start + step] = min_max(drawn, 1, weight)
+    return out
+
+
+def _mean(losses: Floats) -> Floats:
+    """Mean over cases (submissions, metrics); sums by case in sorted order, so that listing cases otherwise changes no bit."""
+    return np.asarray(np.sort(losses, axis=1).mean(axis=1))
+
+
+def _case_ranks(losses: Floats, weight: Floats) -> Floats:
+    return np.asarray(rankdata(losses, method="min", axis=0) @ weight)  # (submissions, cases)
+
+
+def min_max(mean_losses: Floats, axis: int, weight: Floats) -> Floats:
+    """Min–max of the means, summed over metrics; with equal weights the plain sum of SynthRAD2023."""
     best = mean_losses.min(axis=axis, keepdims=True)
     spread = mean_losses.max(axis=axis, keepdims=True) - best
     scaled = np.divide(mean_losses - best, spread, out=np.zeros_like(mean_losses), where=spread > 0)
-    return scaled.sum(axis=-1)
+    return np.asarray(scaled @ weight * len(weight))
 
 
-def _redrawn(losses: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return losses[:, np.repeat(np.arange(losses.shape[1]), counts.astype(int))]
+def _testable(options: Options, losses: Floats) -> NDArray[np.bool_]:
+    if options.set_level is None:
+        return np.ones(losses.shape[2], dtype=bool)
+    return ~np.asarray(options.set_level, dtype=bool)
 
 
-def _significance(losses: NDArray[np.float64], alpha: float = 0.05) -> NDArray[np.float64]:
-    """1 + number of significantly better submissions, averaged over metrics; Holm over all ordered pairs of a metric."""
-    teams, _, metrics = losses.shape
-    first, second = np.triu_indices(teams, 1)
-    z = signed_rank_z(losses[first] - losses[second])  # (pairs, metrics); negative: the first has the smaller loss
-    total = np.zeros(teams)
-    for m in range(metrics):
-        rejected = holm(np.concatenate([ndtr(z[:, m]), ndtr(-z[:, m])]), alpha)
-        np.add.at(total, second, rejected[: len(first)])
-        np.add.at(total, first, rejected[len(first) :])
-    return 1 + total / metrics
+def _check_fairness(losses: Floats, options: Options) -> None:
+    if not options.groups:
+        raise ValueError("performance_and_fairness needs the groups of at least one attribute")
+    if losses.min() < 0 or losses.max() > 1:
+        raise ValueError("performance_and_fairness needs losses in [0, 1]")
 
 
-def signed_rank_z(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Wilcoxon's signed-rank statistic of `differences` (rows, cases, columns) as a normal deviate, along the cases.
+def _performance_and_fairness(losses: Floats, counts: Floats, weight: Floats, options: Options) -> Floats:
+    """1 − score in each draw (draws, submissions): share·(mean range of the group means) + (1 − share)·(mean loss).
 
-    Zero differences are dropped, ties share their mean rank and correct the variance; no continuity correction (Hollander &
-    Wolfe, Nonparametric Statistical Methods, 3rd ed., 3.1). Rows without any difference give 0. One vectorised pass, since a
-    bootstrap needs it some hundred thousand times.
+    The range of an attribute is over the groups that a draw holds, weighted over metrics; attributes count alike. An attribute
+    with fewer than two groups has range 0.
     """
-    size = np.abs(differences)
-    nonzero = size > 0
-    n = nonzero.sum(axis=1)
-    zeros = differences.shape[1] - n
-    ranks = rankdata(size, axis=1) - zeros[:, None, :]  # zeros are smallest: the others' ranks move down by their number
-    ranks = np.where(nonzero, ranks, 0.0)
-    plus = np.where(differences > 0, ranks, 0.0).sum(axis=1)
-    # With mean ranks the variance of the sum of signed ranks is a quarter of the sum of squares: the tie correction is in it.
-    variance = (ranks**2).sum(axis=1) / 4
-    return np.divide(plus - n * (n + 1) / 4, np.sqrt(variance), out=np.zeros_like(plus), where=variance > 0)
+    by_case = np.ascontiguousarray(np.moveaxis(losses, 0, 1))
+    lost = means(counts, by_case) @ weight
+    ranges = np.zeros_like(lost)
+    for groups in options.groups:
+        top, bottom = np.full(lost.shape + weight.shape, -np.inf), np.full(lost.shape + weight.shape, np.inf)
+        for label in range(int(groups.max(initial=-1)) + 1):
+            members = np.flatnonzero(groups == label)
+            value = means(counts[:, members], by_case[members])
+            top, bottom = np.fmax(top, value), np.fmin(bottom, value)
+        ranges += np.where(top > bottom, top - np.where(top > bottom, bottom, 0), 0.0) @ weight
+    share = options.fairness_weight
+    return np.asarray(share * ranges / len(options.groups) + (1 - share) * lost)
 
 
-def holm(p: NDArray[np.float64], alpha: float = 0.05) -> NDArray[np.bool_]:
-    """Holm's step-down decision for each p-value at family-wise level `alpha` (Scand. J. Stat. 1979)."""
-    order = np.argsort(p, kind="stable")
-    passed = p[order] <= alpha / np.arange(len(p), 0, -1)
-    rejected = np.zeros(len(p), dtype=bool)
-    rejected[order] = np.logical_and.accumulate(passed)
-    return rejected
+def _tied(drawn: Floats, level: float) -> NDArray[np.bool_]:
+    """Pairs in which neither is ahead in more than (1 + level)/2 of the draws; being equal is being ahead for neither."""
+    columns = np.ascontiguousarray(drawn.T)
+    teams, draws = columns.shape
+    tied = np.eye(teams, dtype=bool)
+    enough = draws * (1 + level) / 2
+    for a in range(teams):
+        ahead = np.count_nonzero(columns[a] < columns[a + 1 :] - TOLERANCE, axis=1)
+        behind = np.count_nonzero(columns[a] > columns[a + 1 :] + TOLERANCE, axis=1)
+        tied[a, a + 1 :] = tied[a + 1 :, a] = (ahead < enough) & (behind < enough)
+    return tied

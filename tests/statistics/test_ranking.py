@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics import bootstrap, ranking
+from benchmark.statistics import bootstrap, paired, ranking
 
 RULES = ["mean_of_ranks", "rank_of_means", "significance", "synthrad2023"]
 
@@ -73,12 +73,16 @@ def test_intervals_hold_the_rank_and_a_clear_winner_is_certain(rule: str) -> Non
 
 def test_signed_rank_equals_scipy() -> None:
     rng = np.random.default_rng(8)
-    for differences in (rng.normal(size=25), rng.integers(-3, 4, 30).astype(float), np.array([1.0, 2.0, 0.0, -1.0, 5.0])):
-        z = ranking.signed_rank_z(differences[None, :, None])[0, 0]
+    for differences in (
+        rng.normal(size=25),
+        rng.integers(-3, 4, 30).astype(float),
+        np.array([1.0, 2.0, 0.0, -1.0, 5.0]),
+    ):
+        z = paired.signed_rank_z(differences[None, :, None])[0, 0]
         kept = differences[differences != 0]
         expected = stats.wilcoxon(kept, alternative="less", method="asymptotic", correction=False).pvalue
         assert stats.norm.cdf(z) == pytest.approx(expected, rel=1e-9)
-    assert ranking.signed_rank_z(np.zeros((1, 5, 1)))[0, 0] == 0
+    assert paired.signed_rank_z(np.zeros((1, 5, 1)))[0, 0] == 0
 
 
 def test_unknown_rule() -> None:
@@ -89,5 +93,5 @@ def test_unknown_rule() -> None:
 def test_holm_against_the_textbook() -> None:
     p = np.array([0.01, 0.04, 0.03, 0.005])
     # Sorted .005 .01 .03 .04 against .0125 .0167 .025 .05: stops at .03.
-    assert ranking.holm(p).tolist() == [True, False, False, True]
+    assert paired.holm(p).tolist() == [True, False, False, True]
     assert stats.false_discovery_control(p).max() < 1  # the p-values are usable; Holm is stricter than this

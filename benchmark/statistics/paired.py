@@ -1,0 +1,240 @@
+"""Paired tests of every two submissions at once, and Holm's correction: what the rule `significance` counts.
+
+Where cases come from patients with several each, a patient's cases are averaged first: they are not independent, and a test that
+took them for independent would find differences by counting slices.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
+
+from benchmark.statistics.bootstrap import BLOCK, SEED, Resampling
+
+Floats = NDArray[np.float64]
+PairedTest = Literal["wilcoxon", "permutation"]
+FLIPS = 9_999
+"""Sign flips of the permutation test; the identity is counted besides."""
+ALPHA = 0.05
+
+
+def wins(
+    losses: Floats,
+    sampling: Resampling,
+    testable: NDArray[np.bool_],
+    test: PairedTest = "wilcoxon",
+    alpha: float = ALPHA,
+) -> Floats:
+    """For each submission and metric, how many others are significantly better: (submissions, metrics).
+
+    `losses` (submissions, cases, metrics), smaller is better. One-sided paired tests of every ordered pair, Holm over all of a
+    metric. Metrics that are not `testable` (one value for all cases) give 0. Raises `ValueError` for an unknown test.
+    """
+    differences = _differences(by_unit(losses, sampling))
+    if test == "wilcoxon":
+        z = signed_rank_z(differences)
+        better, worse = ndtr(z), ndtr(-z)
+    elif test == "permutation":
+        better, worse = sign_flip_p(differences)
+    else:
+        raise ValueError(f"unknown paired test {test!r}")
+    return _counted(better, worse, losses.shape[0], testable, alpha)
+
+
+def drawn_wins(
+    losses: Floats,
+    sampling: Resampling,
+    testable: NDArray[np.bool_],
+    test: PairedTest = "wilcoxon",
+    alpha: float = ALPHA,
+) -> Floats:
+    """`wins` in each draw of the bootstrap: (draws, submissions, metrics).
+
+    The permutation test is taken by its normal approximation here: under sign flips Σd has mean 0 and variance Σd².
+    """
+    whole = by_unit(losses, sampling)
+    counts = np.zeros((sampling.draws, whole.shape[1]))
+    counts[:, sampling.unit] = sampling.counts  # all cases of a unit are drawn alike
+    differences = _differences(whole)
+    pairs, _, metrics = differences.shape
+    out = np.empty((sampling.draws, losses.shape[0], metrics))
+    flat = np.ascontiguousarray(np.moveaxis(differences, 1, 2)).reshape(pairs * metrics, -1)
+    if test == "wilcoxon":
+        order = np.argsort(np.abs(flat), axis=1, kind="stable")
+    # Holm on 2·pairs one-sided tests: with k rejected, the next needs p ≤ α/(2·pairs − k), hence a deviate at least this large.
+    needed = -ndtri(alpha / (2 * pairs - np.arange(2 * pairs)))
+    step = max(1, BLOCK // (8 * len(flat)))
+    for start in range(0, sampling.draws, step):
+        part = counts[start : start + step]
+        if test == "wilcoxon":
+            z = _signed_ranks(flat, order, np.ascontiguousarray(part.T))
+        else:
+            spread = np.sqrt(part @ (flat**2).T)
+            z = np.divide(part @ flat.T, spread, out=np.zeros_like(spread), where=spread > 0)
+        out[start : start + step] = _won(z.reshape(-1, pairs, metrics), needed, losses.shape[0])
+    out[:, :, ~testable] = 0
+    return out
+
+
+@njit(cache=True)
+def _won(z: Any, needed: Any, teams: int) -> Any:
+    """Wins by Holm from deviates `z` (draws, pairs, metrics), negative where the first is better: (draws, teams, metrics).
+
+    Of both one-sided tests of a pair only one can reject. Stepping down is a fixed point: as long as more pass the bar that the
+    number of rejections allows, the bar is lowered.
+    """
+    draws, pairs, metrics = z.shape
+    out = np.zeros((draws, teams, metrics))
+    for b in range(draws):
+        for m in range(metrics):
+            rejected = -1
+            passing = 0
+            while passing > rejected:
+                rejected = passing
+                passing = 0
+                for k in range(pairs):
+                    if abs(z[b, k, m]) >= needed[rejected]:
+                        passing += 1
+            k = 0
+            for first in range(teams):
+                for second in range(first + 1, teams):
+                    if abs(z[b, k, m]) >= needed[rejected]:
+                        if z[b, k, m] < 0:
+                            out[b, second, m] += 1
+                        else:
+                            out[b, first, m] += 1
+                    k += 1
+    return out
+
+
+def by_unit(losses: Floats, sampling: Resampling) -> Floats:
+    """Losses averaged over the cases of each unit: (submissions, units, metrics)."""
+    if sampling.units == losses.shape[1]:
+        return losses
+    size = np.bincount(sampling.unit)
+    member = (sampling.unit == np.arange(sampling.units)[:, None]) / size[:, None]  # (units, cases)
+    return np.asarray(member @ losses)
+
+
+def _differences(losses: Floats) -> Floats:
+    first, second = np.triu_indices(losses.shape[0], 1)
+    return losses[first] - losses[second]
+
+
+def _counted(better: Floats, worse: Floats, teams: int, testable: NDArray[np.bool_], alpha: float) -> Floats:
+    """`better` (pairs, metrics): p-values of "the first of the pair has the smaller loss"; `worse` of the contrary."""
+    first, second = np.triu_indices(teams, 1)
+    total = np.zeros((teams, len(testable)))
+    for m in np.flatnonzero(testable):
+        rejected = holm(np.concatenate([better[:, m], worse[:, m]]), alpha)
+        np.add.at(total[:, m], second, rejected[: len(first)])
+        np.add.at(total[:, m], first, rejected[len(first) :])
+    return total
+
+
+def signed_rank_z(differences: Floats) -> Floats:
+    """Wilcoxon's signed-rank statistic of `differences` (rows, cases, columns) as a normal deviate, along the cases.
+
+    Zero differences are dropped, ties share their mean rank and correct the variance; no continuity correction (Hollander &
+    Wolfe, Nonparametric Statistical Methods, 3rd ed., 3.1). Rows without any difference give 0.
+    """
+    size = np.abs(differences)
+    nonzero = size > 0
+    n = nonzero.sum(axis=1)
+    zeros = differences.shape[1] - n
+    ranks = (
+        rankdata(size, axis=1) - zeros[:, None, :]
+    )  # zeros are smallest: the others' ranks move down by their number
+    ranks = np.where(nonzero, ranks, 0.0)
+    plus = np.where(differences > 0, ranks, 0.0).sum(axis=1)
+    # With mean ranks the variance of the sum of signed ranks is a quarter of the sum of squares: the tie correction is in it.
+    variance = (ranks**2).sum(axis=1) / 4
+    return np.divide(plus - n * (n + 1) / 4, np.sqrt(variance), out=np.zeros_like(plus), where=variance > 0)
+
+
+@njit(cache=True)
+def _signed_ranks(differences: Any, order: Any, counts: Any) -> Any:
+    """`signed_rank_z` of each row of `differences` (rows, cases) in each draw, `counts` (cases, draws): (draws, rows).
+
+    Each row is sorted once (`order`, by size); a draw then only says how often each place is taken. `counts` lies with the draws
+    side by side, since they advance through the sorted cases together.
+    """
+    rows, n = differences.shape
+    draws = counts.shape[1]
+    out = np.zeros((draws, rows))
+    passed = np.empty(draws)
+    signed = np.empty(draws)
+    squares = np.empty(draws)
+    tied = np.empty(draws)
+    balance = np.empty(draws)
+    for r in range(rows):
+        passed[:] = 0.0
+        signed[:] = 0.0
+        squares[:] = 0.0
+        i = 0
+        while i < n and differences[r, order[r, i]] == 0.0:
+            i += 1
+        while i < n:
+            size = abs(differences[r, order[r, i]])
+            tied[:] = 0.0
+            balance[:] = 0.0
+            while i < n and abs(differences[r, order[r, i]]) == size:
+                case = order[r, i]
+                sign = 1.0 if differences[r, case] > 0 else -1.0
+                for b in range(draws):
+                    tied[b] += counts[case, b]
+                    balance[b] += sign * counts[case, b]
+                i += 1
+            for b in range(draws):
+                mean_rank = passed[b] + (tied[b] + 1.0) / 2.0
+                signed[b] += mean_rank * balance[b]
+                squares[b] += mean_rank * mean_rank * tied[b]
+                passed[b] += tied[b]
+        for b in range(draws):
+            if squares[b] > 0.0:
+                out[b, r] = signed[b] / np.sqrt(squares[b])
+    return out
+
+
+def sign_flip_p(differences: Floats, flips: int = FLIPS, seed: int = SEED) -> tuple[Floats, Floats]:
+    """One-sided p-values of the paired permutation test on the mean of `differences` (rows, cases, columns): (rows, columns) for
+    a mean below 0, and for one above 0.
+
+    Under the null each difference is as likely with either sign. All 2^cases flips where those are at most `flips`, else `flips`
+    seeded ones and the identity (Phipson & Smyth 2010: never 0).
+    """
+    rows, n, columns = differences.shape
+    flat = np.ascontiguousarray(np.moveaxis(differences, 1, 2)).reshape(rows * columns, n)
+    if 2**n <= flips + 1:
+        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    else:
+        rng = np.random.default_rng(seed)
+        signs = np.concatenate([np.ones((1, n)), rng.integers(0, 2, (flips, n)) * 2.0 - 1.0])
+    below, above = np.zeros(len(flat)), np.zeros(len(flat))
+    step = max(1, BLOCK // (8 * len(signs)))
+    for start in range(0, len(flat), step):
+        part = flat[start : start + step]
+        sums, seen = signs @ part.T, part.sum(axis=1)
+        slack = 1e-9 * np.abs(part).sum(axis=1)  # a sum over the same numbers in another order is the same sum
+        below[start : start + step] = np.count_nonzero(sums <= seen + slack, axis=0)
+        above[start : start + step] = np.count_nonzero(sums >= seen - slack, axis=0)
+    return (below / len(signs)).reshape(rows, columns), (above / len(signs)).reshape(rows, columns)
+
+
+def holm(p: Floats, alpha: float = ALPHA) -> NDArray[np.bool_]:
+    """Holm's step-down decision for each p-value at family-wise level `alpha` (Scand. J. Stat. 1979)."""
+    return np.asarray(holm_adjusted(p) <= alpha)
+
+
+def holm_adjusted(p: Floats) -> Floats:
+    """Holm's adjusted p-values: reject at level α where the adjusted value is at most α."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
