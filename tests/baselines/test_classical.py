@@ -80,7 +80,7 @@ def test_a_slice_is_denoised_on_its_own() -> None:
 
 def settings(method: str, **fit: object) -> Config:
     data = Data(input="mr", body="body", normalisation="mr_percentile", scale=1000, outside=-1000)
-    return Config(method=ABOUT, data=data, fit=Fit.model_validate({"method": method, **fit}))  # type: ignore[arg-type]
+    return Config(method=ABOUT, data=data, fit=Fit.model_validate({"method": method, **fit}))
 
 
 def test_water_is_water_in_the_body_and_air_around_it() -> None:

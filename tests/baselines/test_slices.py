@@ -78,7 +78,7 @@ def sampler(shape: tuple[int, int, int], **training: object) -> tuple[Sampler, E
     example = Example("phantom", "c", {"ct": Volume(array)}, array + 7, mask)
     settings = Training.model_validate({"steps": 1, "batch": 6, "patch": 16, **training})
     about = {"title": "t", "description": "d", "citation": "c"}
-    config = Config(method=about, data=HU, training=settings)  # type: ignore[arg-type]
+    config = Config(method=about, data=HU, training=settings)
     return Sampler([example], config, seed=3), example
 
 

@@ -12,12 +12,12 @@ from baselines import catalogue, config, weights
 from benchmark.errors import DataError, UsageError
 
 SETTINGS = config.load(catalogue.find("mri_to_ct", "unet").config, "unet")
-ARRAYS = {"b": np.array([0.1, -2.0], np.float32), "a": np.arange(6, dtype=np.int64).reshape(2, 3)}
+ARRAYS: weights.Arrays = {"b": np.array([0.1, -2.0], np.float32), "a": np.arange(6, dtype=np.int64).reshape(2, 3)}
 
 
 def test_round_trip_in_half_precision_and_reproducible_bytes(tmp_path: Path) -> None:
     weights.write(tmp_path / "one.safetensors", ARRAYS, SETTINGS)
-    weights.write(tmp_path / "two.safetensors", dict(reversed(ARRAYS.items())), SETTINGS)
+    weights.write(tmp_path / "two.safetensors", dict(reversed(list(ARRAYS.items()))), SETTINGS)
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
     back = weights.read(tmp_path / "one.safetensors", SETTINGS)
     assert load_file(tmp_path / "one.safetensors")["b"].dtype == np.float16
