@@ -409,14 +409,15 @@ def test_truncated_files_are_never_read(tmp_path: Path, name: str, cut: float) -
 
 
 @pytest.mark.parametrize("name", ["compressed.mha", "v.nii.gz", "gzip.nrrd"])
-def test_a_flipped_bit_in_compressed_voxels_is_seen(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("at", [-200, -6, -2])
+def test_a_flipped_bit_in_compressed_voxels_or_their_check_sum_is_seen(tmp_path: Path, name: str, at: int) -> None:
     volume = Volume(np.random.default_rng(0).integers(0, 255, (4, 20, 30)).astype(np.uint8))
     if name.endswith(".nrrd"):
         sitk.WriteImage(sitk.GetImageFromArray(volume.array), str(tmp_path / name), True)
     else:
         image.write(tmp_path / name, volume, compress=True)
     data = bytearray((tmp_path / name).read_bytes())
-    data[-200] ^= 4
+    data[at] ^= 4
     (tmp_path / name).write_bytes(bytes(data))
     with pytest.raises(ValueError):
         image.read(tmp_path / name)

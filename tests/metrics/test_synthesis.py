@@ -235,6 +235,9 @@ def test_the_references_pyramid_is_kept_and_does_not_change_the_value(monkeypatc
     assert len(calls) == 1
     assert first == again != other
     assert other == find("ms_ssim").evaluate(CaseInputs(g, p + 50, m)).value
+    for name, options in (("ms_ssim", {"profile": "synthrad2023"}), ("ms_ssim_wang", {})):
+        kept = find(name).evaluate(CaseInputs(g, p, m, reference_memo=memo), options)
+        assert kept == find(name).evaluate(CaseInputs(g, p, m), options)
 
 
 # Declarations

@@ -8,6 +8,7 @@ import synthesis_formulas as formulas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from benchmark.errors import DataError
@@ -175,6 +176,28 @@ def test_a_mask_in_the_margin_is_scored_at_the_nearest_full_window():
     found = evaluate("ssim", g, p, corner)
     assert found.value == pytest.approx(full[3, 8, 5], rel=1e-7)
     assert found.value < 0.99999, "the window sees the difference"
+
+
+def test_mirror_images_of_the_mask_are_not_scored():
+    """Five slices are reflected to fill windows; the mask's two voxels stand for two places, not for their reflections."""
+    g, p = pair((5, 12, 24))
+    m = np.zeros(g.shape, bool)
+    m[0, 0, 5] = m[2, 0, 15] = True
+    spread = 4024.0
+    x, y = (formulas.masked(a, m, -1024, 3000) for a in (g, p))
+    luminance, _, _ = formulas.components(x, y, spread)
+    ux, uy, uxx, uyy, uxy = (ndimage.uniform_filter(a, 7) for a in (x, y, x * x, y * y, x * y))
+    c2 = (0.03 * spread) ** 2
+    rest = (2 * 343 / 342 * (uxy - ux * uy) + c2) / (343 / 342 * (uxx - ux * ux + uyy - uy * uy) + c2)
+    expected = np.mean([(luminance * rest)[place] for place in ((0, 3, 5), (2, 3, 15))])
+    assert evaluate("ssim", g, p, m).value == pytest.approx(expected, rel=1e-8)
+
+
+def test_nearly_identical_images_have_the_cap():
+    g, _ = pair()
+    g = g.astype(float)
+    for name in ("psnr", "psnr_windowed"):
+        assert evaluate(name, g, g + 1e-9).value == 100
 
 
 def test_a_tissue_that_the_reference_lacks_is_excluded_for_all():
