@@ -71,7 +71,7 @@ class Association(Record):
     p: float
     """Permutation p-value of independence (chi-squared statistic), Holm-corrected over all pairs."""
     strong: bool
-    """Whether the page warns: V of at least the declared threshold and not by chance."""
+    """Whether the page warns: V of at least the declared threshold among these very cases, whatever p says of others."""
     sentence: str = ""
     """The warning in plain words; empty where not strong."""
 

@@ -1,0 +1,295 @@
+"""The fairness audit of all submissions of a board at once: values by group, gaps with their null, what they may be read as.
+
+A missing or invalid prediction counts with the metric's worst value, as everywhere: a model that fails on one group shows it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.contract import FairnessRules
+from benchmark.fairness import EqualisedOdds, Fairness, Gap, Given, GroupValue, Partition
+from benchmark.metrics.roc import wilson
+from benchmark.statistics import gaps
+from benchmark.statistics.paired import holm_adjusted
+from benchmark.statistics.population import Grouped
+
+Floats = NDArray[np.float64]
+TPR, FPR = "true_positive_rate", "false_positive_rate"
+SLOW_DRAWS, SLOW_PERMUTATIONS = 200, 499
+"""For set-level metrics that evaluate one draw at a time."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One measure of all submissions."""
+
+    id: str
+    """Metric id in the task, or `TPR` / `FPR`."""
+    title: str
+    """What sentences call it."""
+    unit: str
+    """Unit of its values."""
+    direction: Literal["higher", "lower"]
+    """Which way is better."""
+    measure: gaps.Measure
+    """One column a submission."""
+    values: Floats | None = None
+    """(cases, submissions): values by case, where the measure is their mean over all cases."""
+    counts: tuple[tuple[NDArray[np.bool_], int], ...] = ()
+    """Cases that a group must have, and how many of them: positive ones for a true-positive rate, both kinds for an AUC."""
+    failed: NDArray[np.bool_] | None = None
+    """(cases, submissions): which cases took the worst value."""
+    rate: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    """For a rate: (called, of) by case, (cases, submissions) and (cases,); its interval is Wilson's where cases are independent."""
+    slow: bool = False
+    """Whether each draw costs a whole evaluation."""
+    intervals: bool = True
+    """Whether a bootstrap over cases makes sense."""
+
+
+def fairness(
+    grouped: Grouped,
+    audited: Sequence[Audited],
+    submissions: int,
+    rules: FairnessRules,
+    *,
+    unmeasurable: Sequence[str] = (),
+    permutations: int = gaps.PERMUTATIONS,
+) -> list[Fairness]:
+    """One audit a submission, all over the same shuffles and draws. `unmeasurable` says which metrics could not be audited."""
+    built: list[list[Gap]] = [[] for _ in range(submissions)]
+    for place, partition in enumerate(grouped.population.partitions):
+        for item in audited:
+            for submission, gap in enumerate(_gaps(grouped, place, partition, item, submissions, rules, permutations)):
+                built[submission].append(gap)
+    return [_finished(one, grouped, audited, rules, unmeasurable, permutations) for one in built]
+
+
+def _gaps(
+    grouped: Grouped,
+    place: int,
+    partition: Partition,
+    item: Audited,
+    submissions: int,
+    rules: FairnessRules,
+    permutations: int,
+) -> list[Gap]:
+    groups = grouped.groups[place]
+    number = len(partition.groups)
+    reasons = [_withheld(partition, g, groups, item) for g in range(number)]
+    shown = np.array([not reason for reason in reasons])
+    compared = shown & np.array([group.compared for group in partition.groups])
+    labels = np.where(shown[groups], groups, -1)
+    values = gaps.by_group(item.measure, labels, number)
+    ends = (
+        gaps.group_intervals(
+            item.measure,
+            labels,
+            number,
+            compared,
+            grouped.units,
+            values=item.values,
+            draws=SLOW_DRAWS if item.slow else gaps.DRAWS,
+        )
+        if item.intervals
+        else None
+    )
+    tested = np.where(compared[labels] & (labels >= 0), labels, -1)
+    plan = gaps.shuffling(tested, grouped.units) if compared.sum() > 1 else None
+    number_of_shuffles = min(permutations, SLOW_PERMUTATIONS) if item.slow else permutations
+    test = gaps.gap_test(item.measure, plan, number, number_of_shuffles) if plan and plan.movable else None
+    given = _given(grouped, partition, tested, item, number, number_of_shuffles, rules) if test else {}
+    ratios = gaps.ratio(values[compared]) if compared.sum() > 1 else np.full(submissions, np.nan)
+    simple = len(np.unique(grouped.units)) == len(grouped.units)
+    result = []
+    for s in range(submissions):
+        cells = []
+        for g, group in enumerate(partition.groups):
+            value = float(values[g, s])
+            if reasons[g] or np.isnan(value):
+                cells.append(
+                    GroupValue(group=group.name, value=None, reason=reasons[g] or "not defined on these cases")
+                )
+                continue
+            members = labels == g
+            low = high = None
+            method = "none: the metric depends on the number of cases"
+            n = int(members.sum())
+            if item.rate is not None:
+                called, of = item.rate
+                n = int((members & of).sum())
+            if item.rate is not None and simple:
+                interval = wilson(float((members & of & called[:, s]).sum()), n)
+                low, high, method = interval.low, interval.high, interval.method
+            elif ends is not None:
+                low, high, method = _number(ends.low[g, s]), _number(ends.high[g, s]), ends.method[g]
+            cells.append(
+                GroupValue(
+                    group=group.name,
+                    value=value,
+                    low=low,
+                    high=high,
+                    method=method,
+                    n=n,
+                    n_worst=int((members & item.failed[:, s]).sum()) if item.failed is not None else None,
+                )
+            )
+        gap = Gap(
+            partition=partition.name,
+            measure=item.id,
+            direction=item.direction,
+            values=tuple(cells),
+            note=partition.note,
+        )
+        column = np.where(compared, values[:, s], np.nan)
+        if np.count_nonzero(~np.isnan(column)) > 1:
+            names = [group.name for group in partition.groups]
+            top, bottom = names[int(np.nanargmax(column))], names[int(np.nanargmin(column))]
+            best, worst = (top, bottom) if item.direction == "higher" else (bottom, top)
+            gap = gap.model_copy(
+                update={
+                    "best": best,
+                    "worst": worst,
+                    "gap": _number(gaps.spread(column[:, None])[0]),
+                    "gap_low": _number(ends.gap_low[s]) if ends else None,
+                    "gap_high": _number(ends.gap_high[s]) if ends else None,
+                    "ratio": _number(ratios[s]),
+                    "null_mean": _number(test.null_mean[s]) if test else None,
+                    "null_high": _number(test.null_high[s]) if test else None,
+                    "p": _number(test.p[s]) if test else None,
+                    "given": tuple(Given(attribute=name, p=float(p[s])) for name, p in given.items()),
+                    "note": ""
+                    if test
+                    else "Not tested: each patient has all of these groups alike, or there is one only.",
+                }
+            )
+        elif not gap.note:
+            gap = gap.model_copy(update={"note": "Fewer than two groups have a value."})
+        result.append(gap)
+    return result
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _withheld(partition: Partition, g: int, groups: NDArray[np.intp], item: Audited) -> str:
+    """Why the value of group `g` is not shown; empty where it is."""
+    why = partition.groups[g].suppressed
+    if why:
+        return {
+            "small": "too few patients",
+            "complementary": "withheld, since a small group would follow from it",
+            "empty": "no case",
+        }[why]
+    for cases, least in item.counts:
+        here = int((cases & (groups == g)).sum())
+        if here < least:
+            return f"{here} of the {least} cases that {item.title} needs at least"
+    return ""
+
+
+def _given(
+    grouped: Grouped,
+    partition: Partition,
+    tested: NDArray[np.intp],
+    item: Audited,
+    number: int,
+    permutations: int,
+    rules: FairnessRules,
+) -> dict[str, Floats]:
+    """p-values with each attribute held fixed that is strongly associated with this one."""
+    if len(partition.attributes) > 1:
+        return {}
+    found = {}
+    for link in grouped.population.associations:
+        pair = {link.first, link.second}
+        if link.strong and partition.name in pair:
+            other = (pair - {partition.name}).pop()
+            plan = gaps.shuffling(tested, grouped.units, grouped.attribute(other))
+            if plan is not None:
+                # Where one attribute determines the other nothing can move, and p is 1: the two cannot be told apart.
+                found[other] = gaps.gap_test(item.measure, plan, number, permutations).p
+    return found
+
+
+def _finished(
+    found: Sequence[Gap],
+    grouped: Grouped,
+    audited: Sequence[Audited],
+    rules: FairnessRules,
+    unmeasurable: Sequence[str],
+    permutations: int,
+) -> Fairness:
+    """Holm over all gaps of a submission, then the sentences."""
+    people = grouped.population
+    tested = [i for i, gap in enumerate(found) if gap.p is not None]
+    adjusted = dict(zip(tested, holm_adjusted(np.array([found[i].p for i in tested], np.float64)), strict=True))
+    done = []
+    for i, gap in enumerate(found):
+        update: dict[str, Any] = {}
+        if i in adjusted:
+            significant = bool(adjusted[i] <= rules.alpha)
+            update = {"p_holm": float(adjusted[i]), "more_than_chance": significant}
+        notes = [gap.note] if gap.note else []
+        notes += [_confounded(gap, given, people.partition(given.attribute).title, rules) for given in gap.given]
+        done.append(gap.model_copy(update={**update, "note": " ".join(notes)}))
+    by_id = {item.id: item for item in audited}
+    odds = []
+    for partition in people.partitions:
+        rates = {gap.measure: gap.gap for gap in done if gap.partition == partition.name and gap.measure in (TPR, FPR)}
+        tpr, fpr = rates.get(TPR), rates.get(FPR)
+        if tpr is not None and fpr is not None:
+            odds.append(EqualisedOdds(partition=partition.name, tpr_gap=tpr, fpr_gap=fpr, difference=max(tpr, fpr)))
+    return Fairness(
+        gaps=tuple(done),
+        odds=tuple(odds),
+        permutations=permutations,
+        tests=len(tested),
+        findings=tuple(_findings(done, by_id, grouped, rules)),
+        unmeasurable=tuple(unmeasurable),
+    )
+
+
+def _confounded(gap: Gap, given: Given, other: str, rules: FairnessRules) -> str:
+    if given.p <= rules.alpha:
+        return f"Also with {other} held fixed the gap is more than chance (p = {given.p:.3g})."
+    return f"With {other} held fixed the gap is no more than chance (p = {given.p:.3g}): it may be {other}'s."
+
+
+def _findings(
+    found: Sequence[Gap], audited: Mapping[str, Audited], grouped: Grouped, rules: FairnessRules
+) -> list[str]:
+    tested = [gap for gap in found if gap.p is not None]
+    if not tested:
+        return ["No gap could be tested."]
+
+    def share(gap: Gap) -> float:
+        return (gap.gap or 0.0) / gap.null_mean if gap.null_mean else float("inf")
+
+    said = []
+    for gap in sorted((gap for gap in tested if gap.more_than_chance), key=lambda gap: -share(gap)):
+        item = audited[gap.measure]
+        unit = f" {item.unit}" if item.unit else ""
+        best, worst = gap.value(gap.best).value, gap.value(gap.worst).value
+        assert best is not None and worst is not None and gap.gap is not None
+        chance = (
+            f"; groups of these sizes show {gap.null_mean:.3g}{unit} by chance" if gap.null_mean is not None else ""
+        )
+        said.append(
+            f"By {grouped.population.partition(gap.partition).title}, {item.title} is worst for {gap.worst} ({worst:.4g}{unit}) "
+            f"and best for {gap.best} ({best:.4g}{unit}): a gap of {gap.gap:.3g}{unit}{chance} (p = {gap.p_holm:.2g} after Holm). "
+            f"{gap.note}".strip()
+        )
+    if not said:
+        said.append(
+            f"None of {len(tested)} gaps is more than chance at a family-wise level of {100 * rules.alpha:g} %. That is no proof "
+            "of fairness: gaps smaller than chance shows in groups of these sizes cannot be seen."
+        )
+    return said
