@@ -35,16 +35,6 @@ def components_plain(mask: NDArray[Any]) -> tuple[NDArray[np.uint32], int]:
     return found.astype(np.uint32), int(n)
 
 
-def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> Boxes:
-    """Slices that hold everything set, widened by `margin` within the volume."""
-    box = []
-    for axis in range(mask.ndim):
-        line = np.flatnonzero(mask.any(axis=tuple(k for k in range(mask.ndim) if k != axis)))
-        low, high = (line[0], line[-1] + 1) if len(line) else (0, 0)
-        box.append(slice(max(0, int(low) - margin), min(mask.shape[axis], int(high) + margin)))
-    return tuple(box)
-
-
 def dilated(mask: NDArray[np.bool_], times: int) -> NDArray[np.uint8]:
     """`times` dilations by the 18-neighbourhood (a voxel, its faces and its edges), in one step, as 0 and 1.
 

@@ -86,14 +86,18 @@ def select(array: NDArray[Any], labels: Labels) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """One structure of a case in reference and prediction, on a C-contiguous (z, y, x) grid."""
+    """One structure of a case in reference and prediction, on the part of the grid that holds both."""
 
     reference: NDArray[np.bool_]
+    """(z, y, x), C-contiguous."""
     prediction: NDArray[np.bool_]
+    """On the same part of the grid."""
+    corner: tuple[int, int, int]
+    """Where that part begins in the image."""
     spacing: tuple[float, ...] | None
     """Of (z, y, x), in mm."""
     scored: int
-    """Voxels inside the mask."""
+    """Voxels of the image inside the mask."""
     inputs: CaseInputs
     labels: Labels
     counts: tuple[int, int, int] = field(init=False)
@@ -118,19 +122,20 @@ class Structure:
 
     def _distances(self, mode: surface.Mode) -> surface.SurfaceDistances:
         assert self.spacing is not None
-        spacing = self.spacing
-        points, areas = self.inputs.reference_side(
-            ("labels.surface", self.labels, mode), lambda: _surface(self.reference, spacing, mode)
+        kept = self.inputs.reference_side(
+            ("labels.surface", self.labels, mode), lambda: self._surface(self.reference, mode)
         )
-        other = surface.Surface(*_surface(self.prediction, spacing, mode))
-        return surface.surface_distances(surface.Surface(points, areas), other, spacing)
+        other = surface.Surface(*self._surface(self.prediction, mode))
+        return surface.surface_distances(surface.Surface(*kept), other, self.spacing)
 
-
-def _surface(
-    mask: NDArray[np.bool_], spacing: tuple[float, ...], mode: surface.Mode
-) -> tuple[surface.Points, NDArray[np.float64] | None]:
-    found = surface.voxel_surface(mask) if mode == "voxel" else surface.surfel_surface(mask, spacing)
-    return found.points, found.areas
+    def _surface(
+        self, mask: NDArray[np.bool_], mode: surface.Mode
+    ) -> tuple[surface.Points, NDArray[np.float64] | None]:
+        """Points in the image, so that those of the reference serve for every prediction; plain arrays, to be counted."""
+        assert self.spacing is not None
+        found = surface.voxel_surface(mask) if mode == "voxel" else surface.surfel_surface(mask, self.spacing)
+        found.points[...] += np.array(self.corner, np.int32)
+        return found.points, found.areas
 
 
 def structure(inputs: CaseInputs, labels: Labels) -> Structure:
@@ -139,16 +144,34 @@ def structure(inputs: CaseInputs, labels: Labels) -> Structure:
 
 
 def _structure(inputs: CaseInputs, labels: Labels) -> Structure:
-    masks = []
     spacing = inputs.spacing or (1.0,) * np.ndim(inputs.reference)
-    for array in (inputs.reference, inputs.prediction):
-        mask = select(np.asarray(array), labels)
-        if inputs.mask is not None:
-            mask = mask & inputs.mask
-        volume, spacing_3d = surface.as_volume(mask, spacing)
-        masks.append(volume)
-    scored = masks[0].size if inputs.mask is None else int(np.count_nonzero(inputs.mask))
-    return Structure(masks[0], masks[1], spacing_3d if inputs.spacing else None, scored, inputs, labels)
+    (reference, prediction), mask, box, spacing_3d = inputs.shared(
+        ("labels.volumes",), lambda: _volumes(inputs, spacing)
+    )
+    masks = [select(volume[box], labels) for volume in (reference, prediction)]
+    if mask is not None:
+        masks = [found & mask[box] for found in masks]
+    z, y, x = box
+    return Structure(
+        np.ascontiguousarray(masks[0]),
+        np.ascontiguousarray(masks[1]),
+        (z.start, y.start, x.start),
+        spacing_3d if inputs.spacing else None,
+        reference.size if mask is None else int(np.count_nonzero(mask)),
+        inputs,
+        labels,
+    )
+
+
+def _volumes(
+    inputs: CaseInputs, spacing: tuple[float, ...]
+) -> tuple[list[NDArray[Any]], NDArray[np.bool_] | None, tuple[slice, slice, slice], tuple[float, ...]]:
+    """Both volumes and the mask as (z, y, x), and the part of the grid where either volume is not 0."""
+    pair = [surface.as_volume(np.asarray(array), spacing) for array in (inputs.reference, inputs.prediction)]
+    volumes = [volume for volume, _ in pair]
+    box = surface.box_of(*volumes)
+    mask = None if inputs.mask is None else surface.as_volume(inputs.mask, spacing)[0]
+    return volumes, mask, box, pair[0][1]
 
 
 def worst(name: str, inputs: CaseInputs, status: Status, reason: str = "") -> MetricValue:

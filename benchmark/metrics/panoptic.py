@@ -13,7 +13,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from benchmark.errors import DataError
-from benchmark.metrics.components import Overlaps, bounding_box, components, overlaps
+from benchmark.metrics import surface
+from benchmark.metrics.components import Overlaps, components, overlaps
 from benchmark.metrics.labels import CHOICE, chosen, structure, unusable, worst
 from benchmark.metrics.registry import CaseInputs, Metric, MetricValue, register
 
@@ -58,7 +59,7 @@ class Panoptic:
 
 def match_segments(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], minimum: float = 0.5) -> Panoptic:
     """26-connected components matched where IoU > `minimum`."""
-    box = bounding_box(reference | prediction)
+    box = surface.box_of(reference, prediction)
     (a, n_a), (b, n_b) = components(reference[box]), components(prediction[box])
     found = overlaps(a, b, n_a, n_b)
     iou = found.iou[match_one_to_one(found, float(np.nextafter(minimum, 1)))]
@@ -133,7 +134,7 @@ def lesion_detections(
     """
     if not (np.isfinite(detection_map).all() and (detection_map >= 0).all()):
         raise ValueError("confidences must be finite and not negative")
-    box = bounding_box((reference != 0) | (detection_map != 0))
+    box = surface.box_of(reference, detection_map)
     reference, detection_map = reference[box], detection_map[box]
     lesion, n_lesions = components(reference)
     candidate, n_candidates = components(detection_map)

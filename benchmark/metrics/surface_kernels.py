@@ -19,6 +19,36 @@ Points = NDArray[np.int32]
 TABLE_SIZE = 8192
 """How many offsets the search around a voxel may try before it leaves the voxel to the search for far points."""
 
+REACH = 64
+"""How many voxels an offset may reach along an axis: the margin that the search needs."""
+
+SHORT = 48
+"""Beyond so many offsets it pays to work out where the walk may begin."""
+
+
+@njit(cache=True)
+def occupied(volume: Any, low: Any, high: Any) -> None:
+    """Widen the box [low, high) so that it holds every voxel of `volume` (z, y, x) that is not 0."""
+    nz, ny, nx = volume.shape
+    columns = np.zeros(nx, np.uint8)
+    for z in range(nz):
+        for y in range(ny):
+            row = volume[z, y]
+            seen = np.uint8(0)
+            for x in range(nx):
+                seen |= np.uint8(row[x] != 0)
+            if seen:
+                low[0] = min(low[0], z)
+                high[0] = max(high[0], z + 1)
+                low[1] = min(low[1], y)
+                high[1] = max(high[1], y + 1)
+                for x in range(nx):
+                    columns[x] |= np.uint8(row[x] != 0)
+    for x in range(nx):
+        if columns[x]:
+            low[2] = min(low[2], x)
+            high[2] = max(high[2], x + 1)
+
 
 @njit(cache=True)
 def border_scan(field: Any, active: Any) -> tuple[Any, Any, Any]:
@@ -167,33 +197,47 @@ def stamp(box: Any, points: Any, low: Any, bit: int) -> None:
 
 @njit(cache=True)
 def ring_search(
-    box: Any, points: Any, low: Any, bit: int, offsets: Any, lengths: Any, step: int, out: Any
+    box: Any, points: Any, low: Any, bit: int, steps: Any, lengths: Any, spacing: Any, run: int, stride: int, out: Any
 ) -> tuple[int, int]:
-    """Exact distance from every `step`-th point to the nearest voxel that has `bit`, where that lies within the table.
+    """Exact distance to the nearest voxel that has `bit`, where that lies within the table, for runs of points.
 
-    `offsets` (m, 3) are sorted by physical length, so the first hit is the nearest. A point without a hit gets −1. Returns how
-    many those are, and how many voxels were looked at.
+    Runs of `run` points begin at every `stride`-th point. `steps` are the offsets of the table in memory, sorted by their physical
+    `lengths`, so that the first hit is the nearest; the box has a margin that they cannot leave. A distance changes by no more
+    than the way from one point to the next, which tells where the walk through the table may begin. A point without a hit
+    gets −1. Returns how many those are, and how many voxels were looked at.
     """
-    nz, ny, nx = box.shape
+    ny, nx = box.shape[1:]
+    flat = box.reshape(-1)
+    total = steps.shape[0]
+    short = lengths[min(SHORT, total - 1)]
     missed = 0
     looked = 0
-    for i in range(0, points.shape[0], step):
-        z = points[i, 0] - low[0]
-        y = points[i, 1] - low[1]
-        x = points[i, 2] - low[2]
-        found = -1.0
-        for j in range(offsets.shape[0]):
-            zz = z + offsets[j, 0]
-            yy = y + offsets[j, 1]
-            xx = x + offsets[j, 2]
-            if 0 <= zz < nz and 0 <= yy < ny and 0 <= xx < nx and box[zz, yy, xx] & bit:
-                found = lengths[j]
-                looked += j
-                break
-        out[i] = found
-        if found < 0:
-            missed += 1
-            looked += offsets.shape[0]
+    for start in range(0, points.shape[0], stride):
+        bound = 0.0
+        for i in range(start, min(start + run, points.shape[0])):
+            first = 0
+            if i > start and bound > short:
+                dz = (points[i, 0] - points[i - 1, 0]) * spacing[0]
+                dy = (points[i, 1] - points[i - 1, 1]) * spacing[1]
+                dx = (points[i, 2] - points[i - 1, 2]) * spacing[2]
+                least = (bound - math.sqrt(dz * dz + dy * dy + dx * dx)) * (1 - 1e-9)
+                if least > 0:
+                    first = int(np.searchsorted(lengths, least))
+            here = ((points[i, 0] - low[0]) * ny + points[i, 1] - low[1]) * nx + points[i, 2] - low[2]
+            found = -1
+            for j in range(first, total):
+                if flat[here + steps[j]] & bit:
+                    found = j
+                    break
+            if found >= 0:
+                bound = lengths[found]
+                out[i] = bound
+                looked += found - first
+            else:
+                bound = lengths[total - 1]
+                out[i] = -1.0
+                looked += total - first
+                missed += 1
     return missed, looked
 
 
@@ -294,7 +338,8 @@ def column_search(planes: Any, points: Any, low: Any, sz: float, out: Any) -> No
 def offset_table(spacing: tuple[float, ...], active: tuple[bool, ...]) -> tuple[Points, NDArray[np.float64]]:
     """All voxel offsets within a radius, sorted by physical length: (m, 3) offsets and their lengths in mm.
 
-    The radius is as large as about `TABLE_SIZE` offsets allow; offsets along axes that are not active are 0.
+    All offsets within the radius are there; it is as large as about `TABLE_SIZE` of them and `REACH` allow. Offsets along axes
+    that are not active are 0.
     """
     step = np.asarray(spacing, float)
     live = np.asarray(active, bool)
@@ -303,6 +348,7 @@ def offset_table(spacing: tuple[float, ...], active: tuple[bool, ...]) -> tuple[
         return np.zeros((1, 3), np.int32), np.zeros(1)
     ball = {1: 2.0, 2: math.pi, 3: 4 * math.pi / 3}[dimensions]
     radius = (TABLE_SIZE * float(np.prod(step[live])) / ball) ** (1 / dimensions)
+    radius = min(radius, REACH * float(step[live].min()))
     while np.prod(2 * np.floor(radius / step[live]) + 1) > 4 * TABLE_SIZE:
         radius *= 0.8  # spacing is so uneven that the ball is a disc or a line
     reach = np.where(live, np.floor(radius / step), 0).astype(int)

@@ -181,6 +181,16 @@ def test_nothing_anywhere():
     assert got.hits.size == got.iou.size == got.false_positives.size == 0
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "uint8", "fortran", "strided"])
+def test_detection_maps_of_any_type(kind):
+    a, b = scattered(3)
+    got = panoptic.lesion_detections(with_dtype(a, kind), with_dtype(b, kind))
+    want = panoptic.lesion_detections(a, b.astype(float))
+    assert np.array_equal(got.hits, want.hits, equal_nan=True) and np.array_equal(
+        got.false_positives, want.false_positives
+    )
+
+
 def test_confidences_must_be_usable():
     a = cubes((2, 2, 2)).astype(float)
     for bad in (np.nan, -1.0, np.inf):
