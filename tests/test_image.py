@@ -385,6 +385,17 @@ def test_dicom_refuses_gaps_tilts_and_mixtures(tmp_path: Path) -> None:
         image.read(tmp_path / "cut")
 
 
+def test_a_broken_dicom_header_is_an_error_and_not_a_missing_slice(tmp_path: Path) -> None:
+    image.write(tmp_path / "s", marked("int16"))
+    last = tmp_path / "s" / "0005.dcm"
+    raw = bytearray(last.read_bytes())
+    at = raw.index(b"\x20\x00\x32\x00DS")  # ImagePositionPatient
+    raw[at + 4 : at + 6] = b"D}"
+    last.write_bytes(bytes(raw))
+    with pytest.raises(ValueError, match="DICOM header"):
+        image.read(tmp_path / "s")
+
+
 # Broken and hostile files: an error that names the reason, never garbage
 
 
@@ -485,6 +496,30 @@ def test_what_is_no_image_is_a_value_error(tmp_path: Path, name: str, content: b
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError):
         image.read(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom remarks on what it finds
+@pytest.mark.parametrize("name", ["v.mha", "c.mha", "v.nii", "v.nii.gz", "v.nrrd", "v.png", "series"])
+def test_random_damage_gives_a_volume_or_a_value_error(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(5)
+    volume = Volume(rng.integers(0, 255, (1, 8, 9)).astype(np.uint8))
+    if name == "v.nrrd":
+        sitk.WriteImage(sitk.GetImageFromArray(volume.array), str(tmp_path / name))
+    else:
+        image.write(tmp_path / name, volume, compress=name == "c.mha")
+    file = tmp_path / name / "0001.dcm" if name == "series" else tmp_path / name
+    raw = file.read_bytes()
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(raw)
+        for at in rng.integers(0, len(raw), rng.integers(1, 6)):
+            damaged[at] = rng.integers(0, 256)
+        file.write_bytes(bytes(damaged))
+        try:
+            assert image.read(tmp_path / name).array.ndim == 3
+        except ValueError:
+            refused += 1
+    assert refused
 
 
 def test_missing_files_and_unknown_suffixes(tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def read(folder: Path, max_voxels: int) -> Volume:
     Whole slopes and intercepts give int16 where the values fit, else int32; fractions (PET) give float32.
     Raises `ValueError` for no or several series, missing slices, a tilted gantry, colour, several frames a file.
     """
+    try:
+        return _read(folder, max_voxels)
+    except (ValueError, FileNotFoundError):
+        raise
+    except Exception as error:  # pydicom has no common base for what broken elements raise
+        raise ValueError(f"a DICOM header cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _read(folder: Path, max_voxels: int) -> Volume:
     slices = _slices(folder)
     first = slices[0][1]
     rows, columns = int(first.Rows), int(first.Columns)
@@ -82,8 +91,8 @@ def _slices(folder: Path) -> list[tuple[Path, FileDataset]]:
             continue
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-        except (InvalidDicomError, OSError, EOFError, ValueError, TypeError):
-            continue  # a licence text, a preview, a DICOMDIR
+        except InvalidDicomError:
+            continue  # a licence text or a preview; a broken DICOM file, however, would be a missing slice
         if "Rows" in header and "SeriesInstanceUID" in header:
             series.setdefault(str(header.SeriesInstanceUID), []).append((path, header))
     if not series:
