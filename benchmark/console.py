@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -13,7 +14,10 @@ from rich.table import Table
 
 from benchmark.contract import Aggregate, Board, MetricInfo, Row
 
-out = Console(highlight=False, soft_wrap=True)
+PLAIN_WIDTH = 132
+"""Columns of a table where the output is no terminal, so that a log shows a row on a line."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 """Results."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress and messages."""
