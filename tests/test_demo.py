@@ -64,7 +64,7 @@ def test_a_killed_demo_run_again_gives_the_same(whole: Path, tmp_path: Path, sec
     result = demo(tmp_path)
     assert result.returncode == 0, result.stderr
     assert product(tmp_path) == product(whole)
-    assert not [p for p in tmp_path.rglob("*.partial")]
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_without_a_registry_the_demo_goes_on_with_phantoms(tmp_path: Path) -> None:
