@@ -185,22 +185,28 @@ def test_seventy_labels_beside_monai(benchmark):
 
 
 MEMORY = """
-import resource
+from pathlib import Path
 import numpy as np
-from benchmark.metrics import CaseInputs, find
+from benchmark.metrics import CaseInputs, find, surface
 rng = np.random.default_rng(0)
-a, b = np.zeros({shape}, np.uint8), (rng.random({shape}) < 0.002).astype(np.uint8)
+a, b = np.zeros({shape}, np.uint8), np.zeros({shape}, np.uint8)
+for plane in b:  # plane by plane, so that making the masks leaves no peak behind
+    plane[rng.random(plane.shape) < 0.002] = 1
 a[60:180, 60:180, 40:100] = 1
-b |= np.roll(a, 9, axis=0)
+b[69:189, 60:180, 40:100] = 1
 names = ("dice", "hd95", "nsd", "assd")
-small = CaseInputs(a[::8, ::8, ::8].copy(), b[::8, ::8, ::8].copy(), None, {spacing})
-for name in names:  # compiled and imported
-    find(name).evaluate(small)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+usual = surface.TRANSFORM
+for surface.TRANSFORM in (0.0, 1e9, usual):  # every search is compiled and imported
+    small = CaseInputs(a[::8, ::8, ::8].copy(), b[::8, ::8, ::8].copy(), None, {spacing})
+    for name in names:
+        find(name).evaluate(small)
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew at what is in use
+peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+before = peak()
 inputs = CaseInputs(a, b, None, {spacing})
 for name in names:
     find(name).evaluate(inputs)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
@@ -210,4 +216,4 @@ def test_peak_memory():
     grown = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) / 1024
     volumes = 2 * 4 * np.prod(SHAPE) / 2**20
     print(f"\npeak memory on noisy masks: {grown:.0f} MiB more, {grown / volumes:.2f} x both volumes in float32")
-    assert grown <= 3 * volumes
+    assert 8 < grown <= 3 * volumes
