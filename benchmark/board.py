@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmark import metrics, store
+from benchmark import audit, metrics, parts, store
 from benchmark.contract import Aggregate, Board, Case, MetricInfo, Row, RunRecord, Score, Task
 from benchmark.dataset import Edition
+from benchmark.errors import DataError
+from benchmark.fairness import UNKNOWN, Agreement, Fairness, Population
 from benchmark.scoring import iterate_losses, sampling_for
+from benchmark.statistics import agreement as rules
 from benchmark.statistics import ranking
 
 MANY_CASES = 20
@@ -22,7 +27,9 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     cases = edition.split("test")
     ordered = sorted(scored, key=lambda pair: pair[0].method.name)
     tables = [store.load_case_scores(root, score.key) for _, score in ordered]
-    rows = _rows(task, cases, ordered, tables) if ordered else ()
+    people, fair = _fairness(task, edition, cases, ordered, tables, root)
+    rows = _rows(task, cases, ordered, tables, fair) if ordered else ()
+    compared = agreement(task, cases, tables, ordered) if len(ordered) > 1 else None
     return Board(
         task=task,
         dataset=edition.info.model_copy(update={"files": {}}),
@@ -32,7 +39,37 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
         scorer=store.scorer_version(),
         data_digest=store.digest(edition.info.files),
         notes=tuple(notes(task, edition, cases, rows)),
+        warnings=(*_set_level_warning(task), *(compared.warnings if compared else ())),
+        agreement=compared,
+        population=people,
     )
+
+
+def _fairness(
+    task: Task,
+    edition: Edition,
+    cases: Sequence[Case],
+    ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
+    tables: Sequence[Sequence[Score]],
+    root: Path,
+) -> tuple[Population | None, Sequence[Fairness | None]]:
+    """Who was scored, and one audit a row; nothing where the task declares no attributes."""
+    if not ordered or not audit.auditable(task, cases):
+        return None, [None] * len(ordered)
+    stored = [parts.aligned(store.load_parts(root, score.key), [case.id for case in cases]) for _, score in ordered]
+    whole = [own for own in stored if own]
+    return audit.fairness(task, cases, edition.info.kind, tables, whole if len(whole) == len(stored) else None)
+
+
+def _set_level_warning(task: Task) -> list[str]:
+    """Where a metric has no value by case, ranks take it as certain."""
+    names = [d.title for id in task.ranking.metrics if (d := metrics.find(task.metric(id).name)).level == "set"]
+    if not names:
+        return []
+    return [
+        f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} no value by case: rank intervals and ties leave out how "
+        "uncertain that is; see the intervals of the values."
+    ]
 
 
 def _rows(
@@ -40,6 +77,7 @@ def _rows(
     cases: Sequence[Case],
     ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
     tables: Sequence[Sequence[Score]],
+    fair: Sequence[Fairness | None],
 ) -> tuple[Row, ...]:
     ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered])
     names = [run.method.name for run, _ in ordered]
@@ -63,6 +101,7 @@ def _rows(
                 seconds_median=float(np.median([case.seconds for case in run.cases if case.case in tests])),
                 seconds_start=run.start_seconds,
                 failed=len(worst),
+                fairness=fair[i],
             )
         )
     return tuple(sorted(rows, key=lambda row: (row.rank, row.method.name)))
@@ -78,7 +117,76 @@ def ranked(
     """
     cases = sorted(cases, key=lambda case: case.drawing)
     losses = np.stack(list(iterate_losses(task, cases, tables, aggregates)))
-    return ranking.rank(losses, task.ranking.rule, sampling_for(task, cases))
+    rule, options = task.ranking.rule, rule_options(task, cases)
+    if rule == "performance_and_fairness":
+        losses = bounded(task, losses)
+    return ranking.rank(losses, rule, sampling_for(task, cases), options=options)
+
+
+def agreement(
+    task: Task,
+    cases: Sequence[Case],
+    tables: Sequence[Sequence[Score]],
+    ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
+) -> Agreement:
+    """What the other ranking rules would say of the same tables."""
+    cases = sorted(cases, key=lambda case: case.drawing)
+    sampling, options = sampling_for(task, cases, draws=1), rule_options(task, cases)
+    losses = np.stack(list(iterate_losses(task, cases, tables, [score.aggregates for _, score in ordered])))
+    names = [run.method.name for run, _ in ordered]
+    declared = None
+    if task.ranking.rule == "performance_and_fairness":
+        found = ranking.statistic(bounded(task, losses), task.ranking.rule, sampling, options=options)
+        declared = dict(zip(names, ranking.competition(found).tolist(), strict=True))
+    return rules.agreement(
+        losses,
+        names,
+        task.ranking.rule,
+        sampling,
+        options=options,
+        declared=declared,
+        titles={run.method.name: run.method.title for run, _ in ordered},
+    )
+
+
+def rule_options(task: Task, cases: Sequence[Case]) -> ranking.Options:
+    """What the task's ranking section says, for `cases` in this order."""
+    declared = task.ranking
+    groups = []
+    for name in declared.attributes:
+        values = [case.attributes.get(name, "") or UNKNOWN for case in cases]
+        sizes = Counter(values)
+        # As in the audit: who is unknown, or too few for an interval, is in no gap.
+        known = sorted(v for v, n in sizes.items() if v != UNKNOWN and n >= task.fairness.minimum_phantom)
+        groups.append(np.array([known.index(value) if value in known else -1 for value in values]))
+    return ranking.Options(
+        weights=declared.weights,
+        set_level=[metrics.find(task.metric(id).name).level == "set" for id in declared.metrics],
+        test=declared.test,
+        groups=groups,
+        fairness_weight=declared.fairness_weight,
+    )
+
+
+def bounded(task: Task, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Losses (submissions, cases, metrics) on the scale where 0 is the best value that the task names and 1 the worst.
+
+    Raises `DataError` for a metric without bounds.
+    """
+    scaled = np.empty_like(losses)
+    for m, id in enumerate(task.ranking.metrics):
+        declared = metrics.find(task.metric(id).name)
+        sign = 1.0 if declared.direction == "lower" else -1.0
+        ends = declared.range if sign < 0 else declared.range[::-1]
+        zero, one = (sign * end for end in task.ranking.bounds.get(id, ends))
+        if not np.isfinite([zero, one]).all():
+            raise DataError(
+                "task_invalid",
+                f"performance_and_fairness: the range of {id!r} is not finite",
+                expected=f"ranking.bounds.{id} = [value that counts as 0, value that counts as 1]",
+            )
+        scaled[..., m] = np.clip((losses[..., m] - one) / (zero - one), 0, 1)
+    return scaled
 
 
 def describe(task: Task) -> list[MetricInfo]:

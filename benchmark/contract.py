@@ -114,6 +114,8 @@ class Ranking(Record):
     """Ids of the metrics that count."""
     groups: tuple[RankingGroup, ...] = ()
     """Weights by group of metrics; empty: every metric weighs the same. Each ranking metric is in exactly one group."""
+    test: Literal["wilcoxon", "permutation"] = "wilcoxon"
+    """For `significance`: the paired test, Wilcoxon's signed ranks or sign flips of the differences."""
     attributes: tuple[Name, ...] = ()
     """For `performance_and_fairness`: the attributes whose gaps count, each alike."""
     fairness_weight: float = Field(default=0.5, ge=0, le=1)
@@ -428,6 +430,40 @@ class Method(Record):
         return self.family in ("gan", "vae", "diffusion")
 
 
+class CaseCost(Record):
+    """What one case took beside its time; absent where it was not measured."""
+
+    peak_memory_mb: float | None = None
+    """Most memory that its control group held so far, in MiB."""
+    cpu_seconds: float | None = None
+    """Processor seconds."""
+    gpu_memory_mb: float | None = None
+    """Most GPU memory in use beyond what was in use before the start, in MiB."""
+    gpu_joules: float | None = None
+    """Energy that the GPU took, all of it, in joules."""
+
+
+class Cost(Record):
+    """What a run took, over its cases that ran."""
+
+    start_seconds: float
+    """Cold start: seconds until the model was ready."""
+    seconds_median: float
+    """Median wall-clock seconds a case."""
+    seconds_p95: float
+    """95th percentile of the wall-clock seconds a case."""
+    peak_memory_mb: float | None = None
+    """Most memory that the control group held, in MiB."""
+    cpu_seconds: float | None = None
+    """Median processor seconds a case."""
+    gpu_memory_mb: float | None = None
+    """Most GPU memory in use, in MiB."""
+    gpu_joules: float | None = None
+    """Median GPU energy a case, in joules."""
+    hardware: str = ""
+    """Processor and GPU that it ran on."""
+
+
 class CaseRun(Record):
     """What running one case gave."""
 
@@ -438,7 +474,9 @@ class CaseRun(Record):
     code: str = ""
     """Error code of the submission group when it failed; empty when it ran."""
     reason: str = ""
-    """One sentence for the participant when it failed."""
+    """One sentence for the participant when it failed; on a sealed split nothing in it comes from the container."""
+    cost: CaseCost | None = None
+    """What it took, where the engine measures it."""
 
 
 class RunRecord(Record):
@@ -464,6 +502,10 @@ class RunRecord(Record):
     """Time until the model was ready."""
     cases: tuple[CaseRun, ...]
     """One entry a case, in case order."""
+    flags: tuple[str, ...] = ()
+    """Sentences that the row must carry, such as that outputs changed with the order of the cases."""
+    cost: Cost | None = None
+    """What it took; absent when no case ran."""
 
 
 class Score(Record):
@@ -543,6 +585,10 @@ class Row(Record):
     """Seconds until the model was ready."""
     failed: int
     """Cases whose output was missing or invalid."""
+    flags: tuple[str, ...] = ()
+    """Sentences that a reader of the row must know, from the run."""
+    cost: Cost | None = None
+    """What the run took."""
     fairness: Fairness | None = None
     """Values by group, gaps and what they are worth; absent where the task declares no attributes."""
 
@@ -594,7 +640,7 @@ class Board(Record):
     scorer: str
     """Version and hash of the scoring code."""
     data_digest: str = ""
-    """sha256 over the hashes of all files of the data edition: the same name with other content shows."""
+    """Hash over the hashes of all files of the data edition: the same name with other content shows."""
     notes: tuple[str, ...] = ()
     """Plain sentences that the page must show, such as what the comparison does not settle."""
     warnings: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,8 @@ class Scored:
     """By case: what would explain a surprisingly large error."""
     ignored: dict[str, str]
     """Predictions of cases that this split does not hold, with the reason."""
+    parts: dict[str, list[Any]] = field(default_factory=dict)
+    """By set-level metric, what each case contributes, in the order of the cases."""
 
 
 def score_cases(
@@ -143,7 +145,7 @@ def score_cases(
             found_hints |= {case.id: hint} if hint else {}
         if progress:
             progress(done, len(cases))
-    return Scored(scores, aggregate(task, cases, scores, parts), found_hints, {})
+    return Scored(scores, aggregate(task, cases, scores, parts), found_hints, {}, parts)
 
 
 def case_inputs(task: Task, case: Case, reference: Reference, finder: Finder) -> CaseInputs:
@@ -278,9 +280,14 @@ def _set_aggregate(
     low = high = point.value
     method = "none: the metric depends on the number of cases"
     if metric.interval and len(parts) > 1:
-        drawn = np.array([metric.reduce(parts, counts, **merged).value for counts in sampling.counts[:SET_DRAWS]])
-        low, high = bootstrap.percentile_interval(drawn)
-        method = f"percentile bootstrap, {len(drawn)} draws"
+        counts = sampling.counts[:SET_DRAWS]
+        if metric.reduce_many is not None:
+            drawn = np.asarray(metric.reduce_many(parts, counts, **merged), np.float64)
+        else:
+            drawn = np.array([metric.reduce(parts, row, **merged).value for row in counts])
+        ends = bootstrap.widened_interval(drawn, sampling)
+        low, high = (point.value, point.value) if np.isnan(ends).any() else ends
+        method = f"percentile bootstrap, {len(drawn)} draws, widened{sampling.wording}"
     return Aggregate(metric=id, value=float(point.value), low=low, high=high, n=len(parts), method=method)
 
 
@@ -324,7 +331,7 @@ def score_loose(
                         reason=ignored[name],
                     )
                 )
-    return Scored(scored.scores, scored.aggregates, scored.hints, ignored)
+    return replace(scored, ignored=ignored)
 
 
 def score_run(
@@ -362,7 +369,8 @@ def score_run(
         scorer=store.scorer_version(),
         aggregates=tuple(scored.aggregates),
     )
-    store.save_score(root, record, [*scored.scores, *shown.scores])
+    contributions = {id: dict(zip((case.id for case in test), own, strict=True)) for id, own in scored.parts.items()}
+    store.save_score(root, record, [*scored.scores, *shown.scores], contributions)
     return record
 
 

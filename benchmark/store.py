@@ -1,7 +1,7 @@
 """Where runs and scores lie, and the keys that say whether work is already done.
 
     <store>/runs/<inference key>/run.json, predictions/<case>/…, logs/
-    <store>/scores/<scoring key>/score.json, cases.csv
+    <store>/scores/<scoring key>/score.json, cases.csv, parts.pickle (tasks with set-level metrics)
 
 A folder of the store is written beside and renamed in place, and never changed after. A run that was interrupted lies in
 `runs/.<key>.partial` with one small record a case, and goes on where it stopped.
@@ -13,14 +13,15 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 import benchmark
-from benchmark import atomic
+from benchmark import atomic, parts
 from benchmark.contract import Aggregate, Case, Method, Record, RunRecord, Score, Task
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
@@ -135,9 +136,16 @@ def load_score(store: Path, key: str) -> ScoreRecord | None:
         raise DataError("record_invalid", f"{path}: {error.error_count()} problems") from error
 
 
-def save_score(store: Path, record: ScoreRecord, scores: Iterable[Score]) -> None:
-    """Put a score into the store."""
+def save_score(
+    store: Path,
+    record: ScoreRecord,
+    scores: Iterable[Score],
+    contributions: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Put a score into the store; `contributions` are what cases add to set-level metrics, by metric id and case id."""
     with atomic.folder(score_folder(store, record.key)) as folder:
+        if contributions:
+            (folder / "parts.pickle").write_bytes(parts.dumps(contributions))
         (folder / "cases.csv").write_text(scores_to_csv(scores), "utf-8")
         atomic.write_json(folder / "score.json", record.model_dump(mode="json"))
 
@@ -145,6 +153,12 @@ def save_score(store: Path, record: ScoreRecord, scores: Iterable[Score]) -> Non
 def load_case_scores(store: Path, key: str) -> list[Score]:
     """The tidy per-case table of a score."""
     return scores_from_csv((score_folder(store, key) / "cases.csv").read_text("utf-8"))
+
+
+def load_parts(store: Path, key: str) -> dict[str, dict[str, Any]]:
+    """What each case adds to the set-level metrics of a score, by metric id and case id; empty where the task has none."""
+    path = score_folder(store, key) / "parts.pickle"
+    return parts.loads(path.read_bytes(), str(path)) if path.exists() else {}
 
 
 COLUMNS = ("case", "metric", "value", "unit", "status", "reason")
