@@ -80,7 +80,7 @@ def _edition(info: DatasetInfo, report: TrainingReport) -> str:
     sources = "; ".join(f"{source.title} ({source.licence})" for source in info.sources)
     return (
         f"- `{info.edition}` ({kind}): {info.title}. {counts['train']} train and {counts['val']} val cases, "
-        f"licence {info.licence}{f'. Sources: {sources}' if sources else ''}. "
+        f"licence {info.licence}{f'. Sources of the edition, all splits together: {sources}' if sources else ''}. "
         f"Hash of both splits `{report.inputs[info.edition][:16]}`"
     )
 
