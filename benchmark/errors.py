@@ -73,6 +73,37 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "It is ignored; check that the right edition and split were predicted.",
             ),
             Kind(
+                "manifest",
+                "The submission's manifest is not valid.",
+                "Mend the keys that the message names; submissions/README.md lists them all.",
+            ),
+            Kind(
+                "image_unreadable",
+                "The image or archive cannot be read.",
+                "Write it with `docker save IMAGE | gzip -c > name.tar.gz`, one image in it.",
+            ),
+            Kind(
+                "image_platform",
+                "The image is for another processor or operating system.",
+                "Build it with `--platform linux/amd64`.",
+            ),
+            Kind("image_too_large", "The image is larger than allowed.", "Leave build tools and caches out of it."),
+            Kind(
+                "image_root",
+                "The image runs as root.",
+                "Add an ordinary user and `USER` with its name or number to the Containerfile.",
+            ),
+            Kind(
+                "image_environment",
+                "The image sets a variable that takes hold of programs outside of it.",
+                "Remove the variable from the Containerfile.",
+            ),
+            Kind(
+                "image_changed",
+                "The image is not the one that was pinned.",
+                "Submit the image again, or name the digest that it has now.",
+            ),
+            Kind(
                 "not_allowed",
                 "The submission asks for something that this engine does not do.",
                 "Read the submission schema in submissions/README.md.",
@@ -97,6 +128,17 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "The disk is full.",
                 "Free some space and run the command again; it goes on where it stopped.",
             ),
+            Kind(
+                "no_engine",
+                "No container engine was found.",
+                "Install Podman (`apt-get install podman`), Docker or Apptainer; `radbench doctor` says more.",
+            ),
+            Kind(
+                "engine_unfit",
+                "The container engine cannot hold a container to its limits.",
+                "Run `radbench doctor` and follow what it says.",
+            ),
+            Kind("engine_failed", "The container engine failed.", "Run `radbench doctor`, then the command again."),
             Kind("missing_extra", "An optional package is not installed.", "Install the named extra."),
         )
     },

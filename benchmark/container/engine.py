@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.contract import Limits
+from benchmark.contract import CaseCost, Limits
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,11 @@ class CaseOutcome:
     seconds: float
     code: str = ""
     reason: str = ""
+    """For the participant; it may quote the container, and is shown as it is on open splits only."""
+    cost: CaseCost | None = None
+    """What it took, where the engine measures it."""
+    log: bytes = b""
+    """What the model printed during this case, cut to the task's limit."""
 
     @property
     def ok(self) -> bool:
@@ -25,7 +30,7 @@ class CaseOutcome:
 
 
 class Session(Protocol):
-    """A started model."""
+    """A started model. It may further have `warm: bool`, true while one server answers all cases and could carry state."""
 
     start_seconds: float
     """Wall-clock seconds until it was ready."""
@@ -36,7 +41,7 @@ class Session(Protocol):
 
 
 class Engine(Protocol):
-    """A way to run models."""
+    """A way to run models. One whose session can be warm also has `cold()`, the same engine with a fresh start a case."""
 
     name: str
     """Name on the row, such as `process/invoke`."""
