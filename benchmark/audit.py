@@ -7,15 +7,17 @@ that scoring collects, one a case, see `benchmark.metrics.registry`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import metrics
-from benchmark.contract import Aggregate, Case, Method, MetricInfo, Record, Score, Source, Split, Task
+from benchmark import metrics, store
+from benchmark import parts as stored_parts
+from benchmark.contract import Aggregate, Case, Method, MetricInfo, Record, RunRecord, Score, Source, Split, Task
 from benchmark.dataset import Edition
-from benchmark.errors import DataError
+from benchmark.errors import DataError, UsageError
 from benchmark.fairness import Fairness, Population
 from benchmark.metrics import Metric
 from benchmark.metrics.classification import Labelled
@@ -149,6 +151,39 @@ def audit(
         population=people,
         fairness=found,
         limits=tuple(_limits(task, edition, people, found)),
+    )
+
+
+def of_store(
+    task: Task,
+    edition: Edition,
+    scored: Sequence[tuple[RunRecord, store.ScoreRecord]],
+    submission: str,
+    root: Path,
+    infos: Sequence[MetricInfo],
+) -> Audit:
+    """The audit of the stored submission of that name. Raises `UsageError` that lists the names where there is none."""
+    chosen = next(((run, score) for run, score in scored if run.method.name == submission), None)
+    if chosen is None:
+        names = ", ".join(sorted(run.method.name for run, _ in scored))
+        raise UsageError(
+            "unknown_name",
+            f"no submission {submission!r} of {task.name} has been scored on edition {edition.info.edition!r} by this version",
+            expected=f"one of {names}" if names else f"a scored submission: run `radbench run {task.name}` first",
+        )
+    run, score = chosen
+    cases = [case.id for case in edition.split("test")]
+    return audit(
+        task,
+        edition,
+        run.method,
+        store.load_case_scores(root, score.key),
+        score.aggregates,
+        infos,
+        parts=stored_parts.aligned(store.load_parts(root, score.key), cases) or None,
+        run=run.key,
+        score=score.key,
+        scorer=score.scorer,
     )
 
 

@@ -271,6 +271,38 @@ def _edition(task: Task, data: str, work: Workplace) -> dataset.Edition:
 
 
 @app.command()
+def audit(
+    task: Annotated[str, typer.Argument(help="Task name.")],
+    submission: Annotated[str, typer.Argument(help="Name of a submission that has been run and scored.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for audit.html and audit.json (default: audits in --work).")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Edition name.")] = "phantom",
+    task_dirs: TaskDirs = None,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit a scored submission for fairness across the task's subgroups: who was measured, which gaps are more than chance."""
+    from benchmark import audit as audits
+    from benchmark import audit_report, board, publishing
+
+    place = _work(work)
+    folder = tasks.find(task, task_dirs or ())
+    edition = dataset.load(place.data, folder.task, data)
+    scored = publishing.scored(folder.task, edition, place.store)
+    found = audits.of_store(folder.task, edition, scored, submission, place.store, board.describe(folder.task))
+    target = out or place.root / "audits" / task / data / submission
+    page, table = audit_report.write(found, target)
+    if as_json:
+        sys.stdout.write(found.model_dump_json(indent=1) + "\n")
+        return
+    console.out.print(audit_report.table(found))
+    for line in audit_report.lines(found):
+        console.out.print(line, markup=False)
+    console.out.print(f"{page} and {table} written", markup=False)
+
+
+@app.command()
 def publish(
     task_dirs: TaskDirs = None,
     work: Work = None,

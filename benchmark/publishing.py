@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmark.dataset import Edition
 from benchmark.errors import DataError, SubmissionError
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
+from leaderboard import anonymous
 from leaderboard.site import BoardData, CanaryCase, Published, publish
 
 Entry = tuple[Task, Edition, Sequence[tuple[RunRecord, store.ScoreRecord]]]
@@ -41,6 +43,7 @@ def board_data(
                     run.method.name: partial(_prediction, task, edition, case, run, root) for run, _ in scored
                 },
                 scores={name: [s for s in table if s.case == case.id] for name, table in tables.items()},
+                key=_key(edition, case),
             )
         )
     return BoardData(
@@ -48,7 +51,14 @@ def board_data(
         scores={name: [s for s in table if s.case in test] for name, table in tables.items()},
         cases=edition.split("test"),
         canary=canary,
+        case_keys={case.id: anonymous.key_of(case, edition.info.files) for case in edition.split("test")},
     )
+
+
+def _key(edition: Edition, case: Case) -> str:
+    """Hash over the hashes of a case's files: input, reference and mask."""
+    own = sorted(f"{path} {sha}" for path, sha in edition.info.files.items() if path.split("/")[1:2] == [case.id])
+    return hashlib.sha256("\n".join(own).encode()).hexdigest() if own else ""
 
 
 def _input(task: Task, edition: Edition, case: Case) -> Callable[[], Volume]:
@@ -78,11 +88,7 @@ def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry
     One entry a task and edition; of a task's editions the real ones come first. Runs whose data edition is gone, or that
     have no score by the present scorer, are left out.
     """
-    runs = [
-        run
-        for path in sorted((root / "runs").glob("[!.]*/run.json"))
-        if (run := store.load_run(root, path.parent.name))
-    ]
+    runs = _runs(root)
     found: list[Entry] = []
     for folder in folders:
         names = sorted({run.edition for run in runs if run.task == folder.task.name})
@@ -102,6 +108,25 @@ def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry
             if scored:
                 found.append((folder.task, edition, scored))
     return found
+
+
+def scored(task: Task, edition: Edition, root: Path) -> list[tuple[RunRecord, store.ScoreRecord]]:
+    """The newest run of each submission on one edition, with its score by the present scorer."""
+    return _scored(
+        task,
+        edition,
+        [run for run in _runs(root) if (run.task, run.edition) == (task.name, edition.info.edition)],
+        root,
+    )
+
+
+def _runs(root: Path) -> list[RunRecord]:
+    """Every run of the store."""
+    return [
+        run
+        for path in sorted((root / "runs").glob("[!.]*/run.json"))
+        if (run := store.load_run(root, path.parent.name))
+    ]
 
 
 def _scored(

@@ -63,116 +63,137 @@ def fairness(
     permutations: int = gaps.PERMUTATIONS,
 ) -> list[Fairness]:
     """One audit a submission, all over the same shuffles and draws. `unmeasurable` says which metrics could not be audited."""
-    built: list[list[Gap]] = [[] for _ in range(submissions)]
+    built: list[dict[str, list[Gap]]] = [{} for _ in range(submissions)]
     for place, partition in enumerate(grouped.population.partitions):
-        for item in audited:
-            for submission, gap in enumerate(_gaps(grouped, place, partition, item, submissions, rules, permutations)):
-                built[submission].append(gap)
-    return [_finished(one, grouped, audited, rules, unmeasurable, permutations) for one in built]
+        for batch in _batches(audited):
+            computed = _compute(grouped, place, batch, submissions, rules, permutations)
+            for k, item in enumerate(batch):
+                for s in range(submissions):
+                    gap = _gap(partition, item, computed, s, k * submissions + s)
+                    built[s].setdefault(item.id, []).append(gap)
+    names = [partition.name for partition in grouped.population.partitions]
+    order = {id: i for i, id in enumerate(item.id for item in audited)}
+    result = []
+    for one in built:
+        flat = [gap for own in one.values() for gap in own]
+        flat.sort(key=lambda gap: (names.index(gap.partition), order[gap.measure]))
+        result.append(_finished(flat, grouped, audited, rules, unmeasurable, permutations))
+    return result
 
 
-def _gaps(
-    grouped: Grouped,
-    place: int,
-    partition: Partition,
-    item: Audited,
-    submissions: int,
-    rules: FairnessRules,
-    permutations: int,
-) -> list[Gap]:
-    groups = grouped.groups[place]
+def _batches(audited: Sequence[Audited]) -> list[list[Audited]]:
+    """Means over all cases go through the same shuffles in one product; every other measure goes alone."""
+    plain = [item for item in audited if item.values is not None]
+    return ([plain] if plain else []) + [[item] for item in audited if item.values is None]
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """One partition for a batch of measures; columns are measures times submissions."""
+
+    reasons: list[str]
+    """Why each group is withheld."""
+    compared: NDArray[np.bool_]
+    """Which groups are in gaps."""
+    labels: NDArray[np.intp]
+    """(cases,): the group of each case; −1 where withheld."""
+    values: Floats
+    """(groups, columns)."""
+    ends: gaps.GroupIntervals | None
+    test: gaps.GapTest | None
+    given: dict[str, Floats]
+    """By attribute held fixed, p (columns,)."""
+    ratios: Floats
+    """(columns,)."""
+    independent: bool
+    """Whether each case is a patient of its own."""
+
+
+def _compute(
+    grouped: Grouped, place: int, batch: Sequence[Audited], submissions: int, rules: FairnessRules, permutations: int
+) -> _Computed:
+    partition, groups = grouped.population.partitions[place], grouped.groups[place]
+    item = batch[0]
+    measure = gaps.joined([one.measure for one in batch]) if len(batch) > 1 else item.measure
     number = len(partition.groups)
     reasons = [_withheld(partition, g, groups, item) for g in range(number)]
     shown = np.array([not reason for reason in reasons])
     compared = shown & np.array([group.compared for group in partition.groups])
     labels = np.where(shown[groups], groups, -1)
-    values = gaps.by_group(item.measure, labels, number)
-    ends = (
-        gaps.group_intervals(
-            item.measure,
-            labels,
-            number,
-            compared,
-            grouped.units,
-            values=item.values,
-            draws=SLOW_DRAWS if item.slow else gaps.DRAWS,
+    values = gaps.by_group(measure, labels, number)
+    ends = None
+    if item.intervals and shown.any():
+        stacked = (
+            np.concatenate([one.values for one in batch if one.values is not None], axis=1)
+            if item.values is not None
+            else None
         )
-        if item.intervals
-        else None
-    )
+        draws = SLOW_DRAWS if item.slow else gaps.DRAWS
+        ends = gaps.group_intervals(measure, labels, number, compared, grouped.units, values=stacked, draws=draws)
     tested = np.where(compared[labels] & (labels >= 0), labels, -1)
     plan = gaps.shuffling(tested, grouped.units) if compared.sum() > 1 else None
-    number_of_shuffles = min(permutations, SLOW_PERMUTATIONS) if item.slow else permutations
-    test = gaps.gap_test(item.measure, plan, number, number_of_shuffles) if plan and plan.movable else None
-    given = _given(grouped, partition, tested, item, number, number_of_shuffles, rules) if test else {}
-    ratios = gaps.ratio(values[compared]) if compared.sum() > 1 else np.full(submissions, np.nan)
-    simple = len(np.unique(grouped.units)) == len(grouped.units)
-    result = []
-    for s in range(submissions):
-        cells = []
-        for g, group in enumerate(partition.groups):
-            value = float(values[g, s])
-            if reasons[g] or np.isnan(value):
-                cells.append(
-                    GroupValue(group=group.name, value=None, reason=reasons[g] or "not defined on these cases")
-                )
-                continue
-            members = labels == g
-            low = high = None
-            method = "none: the metric depends on the number of cases"
-            n = int(members.sum())
-            if item.rate is not None:
-                called, of = item.rate
-                n = int((members & of).sum())
-            if item.rate is not None and simple:
-                interval = wilson(float((members & of & called[:, s]).sum()), n)
-                low, high, method = interval.low, interval.high, interval.method
-            elif ends is not None:
-                low, high, method = _number(ends.low[g, s]), _number(ends.high[g, s]), ends.method[g]
-            cells.append(
-                GroupValue(
-                    group=group.name,
-                    value=value,
-                    low=low,
-                    high=high,
-                    method=method,
-                    n=n,
-                    n_worst=int((members & item.failed[:, s]).sum()) if item.failed is not None else None,
-                )
-            )
-        gap = Gap(
-            partition=partition.name,
-            measure=item.id,
-            direction=item.direction,
-            values=tuple(cells),
-            note=partition.note,
-        )
-        column = np.where(compared, values[:, s], np.nan)
-        if np.count_nonzero(~np.isnan(column)) > 1:
-            names = [group.name for group in partition.groups]
-            top, bottom = names[int(np.nanargmax(column))], names[int(np.nanargmin(column))]
-            best, worst = (top, bottom) if item.direction == "higher" else (bottom, top)
-            gap = gap.model_copy(
-                update={
-                    "best": best,
-                    "worst": worst,
-                    "gap": _number(gaps.spread(column[:, None])[0]),
-                    "gap_low": _number(ends.gap_low[s]) if ends else None,
-                    "gap_high": _number(ends.gap_high[s]) if ends else None,
-                    "ratio": _number(ratios[s]),
-                    "null_mean": _number(test.null_mean[s]) if test else None,
-                    "null_high": _number(test.null_high[s]) if test else None,
-                    "p": _number(test.p[s]) if test else None,
-                    "given": tuple(Given(attribute=name, p=float(p[s])) for name, p in given.items()),
-                    "note": ""
-                    if test
-                    else "Not tested: each patient has all of these groups alike, or there is one only.",
-                }
-            )
-        elif not gap.note:
-            gap = gap.model_copy(update={"note": "Fewer than two groups have a value."})
-        result.append(gap)
-    return result
+    shuffles = min(permutations, SLOW_PERMUTATIONS) if item.slow else permutations
+    test = gaps.gap_test(measure, plan, number, shuffles) if plan and plan.movable else None
+    return _Computed(
+        reasons,
+        compared,
+        labels,
+        values,
+        ends,
+        test,
+        _given(grouped, partition, tested, measure, number, shuffles) if test else {},
+        gaps.ratio(values[compared]) if compared.sum() > 1 else np.full(len(batch) * submissions, np.nan),
+        len(np.unique(grouped.units)) == len(grouped.units),
+    )
+
+
+def _gap(partition: Partition, item: Audited, computed: _Computed, s: int, column: int) -> Gap:
+    """The record of submission `s`, whose numbers stand in `column`."""
+    ends, test, values = computed.ends, computed.test, computed.values[:, column]
+    cells = [_cell(partition, item, computed, g, s, column) for g in range(len(partition.groups))]
+    gap = Gap(
+        partition=partition.name, measure=item.id, direction=item.direction, values=tuple(cells), note=partition.note
+    )
+    known = np.where(computed.compared, values, np.nan)
+    if np.count_nonzero(~np.isnan(known)) < 2:
+        return gap if gap.note else gap.model_copy(update={"note": "Fewer than two groups have a value."})
+    names = [group.name for group in partition.groups]
+    top, bottom = names[int(np.nanargmax(known))], names[int(np.nanargmin(known))]
+    best, worst = (top, bottom) if item.direction == "higher" else (bottom, top)
+    return gap.model_copy(
+        update={
+            "best": best,
+            "worst": worst,
+            "gap": _number(gaps.spread(known[:, None])[0]),
+            "gap_low": _number(ends.gap_low[column]) if ends else None,
+            "gap_high": _number(ends.gap_high[column]) if ends else None,
+            "ratio": _number(computed.ratios[column]),
+            "null_mean": _number(test.null_mean[column]) if test else None,
+            "null_high": _number(test.null_high[column]) if test else None,
+            "p": _number(test.p[column]) if test else None,
+            "given": tuple(Given(attribute=name, p=float(p[column])) for name, p in computed.given.items()),
+            "note": "" if test else "Not tested: no two patients could trade places between these groups.",
+        }
+    )
+
+
+def _cell(partition: Partition, item: Audited, computed: _Computed, g: int, s: int, column: int) -> GroupValue:
+    name, value = partition.groups[g].name, float(computed.values[g, column])
+    if computed.reasons[g] or np.isnan(value):
+        return GroupValue(group=name, value=None, reason=computed.reasons[g] or "not defined on these cases")
+    members, ends = computed.labels == g, computed.ends
+    n = int(members.sum())
+    low, high, method = None, None, "none: the metric depends on the number of cases"
+    if ends is not None:
+        low, high, method = _number(ends.low[g, column]), _number(ends.high[g, column]), ends.method[g]
+    if item.rate is not None:
+        called, of = item.rate
+        n = int((members & of).sum())
+        if computed.independent:
+            interval = wilson(float((members & of & called[:, s]).sum()), n)
+            low, high, method = interval.low, interval.high, interval.method
+    failed = int((members & item.failed[:, s]).sum()) if item.failed is not None else None
+    return GroupValue(group=name, value=value, low=low, high=high, method=method, n=n, n_worst=failed)
 
 
 def _number(value: Any) -> float | None:
@@ -199,10 +220,9 @@ def _given(
     grouped: Grouped,
     partition: Partition,
     tested: NDArray[np.intp],
-    item: Audited,
+    measure: gaps.Measure,
     number: int,
     permutations: int,
-    rules: FairnessRules,
 ) -> dict[str, Floats]:
     """p-values with each attribute held fixed that is strongly associated with this one."""
     if len(partition.attributes) > 1:
@@ -215,7 +235,7 @@ def _given(
             plan = gaps.shuffling(tested, grouped.units, grouped.attribute(other))
             if plan is not None:
                 # Where one attribute determines the other nothing can move, and p is 1: the two cannot be told apart.
-                found[other] = gaps.gap_test(item.measure, plan, number, permutations).p
+                found[other] = gaps.gap_test(measure, plan, number, permutations).p
     return found
 
 

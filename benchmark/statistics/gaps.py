@@ -148,20 +148,17 @@ def gap_test(
         values = np.stack([measure((labels == g).astype(np.float64)) for g in range(number)])
         null[done : done + len(labels)] = spread(values)
         done += len(labels)
-    slack = 1e-9 * np.maximum(np.abs(np.where(np.isfinite(seen), seen, 0)), 1e-300)
+    known = ~np.isnan(null)
+    slack = 1e-9 * np.abs(np.where(np.isfinite(seen), seen, 0.0))  # equal up to rounding is equal
     with np.errstate(invalid="ignore"):
         reached = np.count_nonzero(null >= seen - slack, axis=0)
-    known = ~np.isnan(null)
-    p = np.where(np.isnan(seen), np.nan, (1 + reached) / (1 + np.maximum(known.sum(axis=0), 1)))
-    empty = ~known.any(axis=0)
-    null = np.where(empty, 0.0, null)
-    low_nan = (
-        np.nanmean(np.where(np.isfinite(null), null, np.nan), axis=0)
-        if np.isfinite(null).any(axis=0).all()
-        else (np.full(len(seen), np.nan))
-    )
-    high = np.nanquantile(null, 0.95, axis=0, method="higher")
-    return GapTest(seen, np.where(empty, np.nan, low_nan), np.where(empty, np.nan, high), p)
+        p = np.where(np.isnan(seen), np.nan, (1 + reached) / (1 + known.sum(axis=0)))
+        total = np.where(known, null, 0.0).sum(axis=0)
+        mean = np.divide(total, known.sum(axis=0), out=np.full(len(seen), np.nan), where=known.any(axis=0))
+    high = np.full(len(seen), np.nan)
+    for column in np.flatnonzero(known.any(axis=0)):
+        high[column] = np.quantile(null[known[:, column], column], 0.95, method="higher")
+    return GapTest(seen, mean, high, p)
 
 
 @dataclass(frozen=True)
