@@ -11,7 +11,18 @@ from tasks.head.outline import Envelope
 from tasks.head.patient import Head
 
 
-def brain(canvas: Canvas, envelope: Envelope, head: Head, fields: Mapping[str, Array], grid: Grid) -> None:
+def brain(
+    canvas: Canvas,
+    envelope: Envelope,
+    head: Head,
+    fields: Mapping[str, Array],
+    grid: Grid,
+    *,
+    slope: float = 0.22,
+    insula: float = 0.0,
+) -> None:
+    """Paint the brain. The lateral fissures rise backwards with `slope`; `insula` is half the height in mm of the cleft at their
+    inner end, over the insula (0: none)."""
     space, cavity = canvas.space, envelope.cavity
     x, y, z = space.x, space.y, space.z
     side = np.abs(x)
@@ -32,10 +43,16 @@ def brain(canvas: Canvas, envelope: Envelope, head: Head, fields: Mapping[str, A
     sulci = np.hypot(sheet_distance(fields["sulci"], grid), np.maximum(depth - end, 0)) - width / 2
     radius = np.sqrt((y / 50) ** 2 + ((z - 2) / 28) ** 2)
     fissure = np.hypot(side, np.maximum(1 - radius, 0) * 32) - (width + 1.0) / 2
-    lateral = np.abs(z + 6 - 0.22 * y + np.float32(1.5) * fields["depth"]) * 0.97
+    lateral = np.abs(z + 6 - slope * y + np.float32(1.5) * fields["depth"]) * 0.97
     lateral = (
         np.hypot(np.hypot(lateral, np.maximum(33 - side, 0)), np.maximum(np.abs(y + 8) - 27, 0)) - (width + 1.4) / 2
     )
+    if insula:
+        height = np.maximum(np.abs(z + 4 - slope * y) - insula, 0)
+        cleft = np.hypot(
+            np.hypot(side - 36 - np.float32(1.2) * fields["depth"], height), np.maximum(np.abs(y + 8) - 22, 0)
+        )
+        lateral = np.minimum(lateral, cleft - (width + 1.2) / 2)
     gaps = np.minimum(np.minimum(sulci, fissure), lateral)
     ribbon = np.float32(2.9 - 0.35 * head.atrophy)
     inside = canvas.coverage(cerebrum)
