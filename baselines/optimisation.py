@@ -82,7 +82,7 @@ class _Progress:
 
 def masked_l1(prediction: Tensor, batch: Batch) -> Tensor:
     """Mean absolute error where the reference counts."""
-    return _mean((prediction - batch.target).abs(), batch.weight)
+    return masked_mean((prediction - batch.target).abs(), batch.weight)
 
 
 def reconstruction(loss: Loss, window: tuple[float, float] | None, prediction: Tensor, batch: Batch) -> Tensor:
@@ -91,11 +91,12 @@ def reconstruction(loss: Loss, window: tuple[float, float] | None, prediction: T
     total = loss.l1 * masked_l1(prediction, batch)
     if window is not None and loss.window_weight:
         error = (prediction.clamp(*window) - batch.target.clamp(*window)).abs()
-        total = total + loss.window_weight * _mean(error, batch.weight)
+        total = total + loss.window_weight * masked_mean(error, batch.weight)
     return total
 
 
-def _mean(error: Tensor, weight: Tensor) -> Tensor:
+def masked_mean(error: Tensor, weight: Tensor) -> Tensor:
+    """Mean where the weight is 1; 0 where it is nowhere."""
     return (error * weight).sum() / weight.sum().clamp_min(1.0)
 
 

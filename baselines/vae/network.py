@@ -2,6 +2,7 @@
 
 A U-Net turns the input x into feature maps. A coarse latent field z, drawn from a prior p(z|x) or, in training, from a
 posterior q(z|x, y) that also sees the output y, is upsampled and joined to the features; 1×1 convolutions make the output.
+A second head gives the scale of a Laplace likelihood p(y|x, z) at each pixel: what no coarse latent can explain, such as noise.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from baselines.unet.network import backbone, start_at_zero
 
 MAX_LOG_STD = 3.0
 """Bound of the logarithm of a latent's standard deviation, against overflow early in training."""
+
+
+MAX_LOG_SCALE = 8.0
+"""Bound of the logarithm of a pixel's Laplace scale, likewise."""
 
 
 class Encoder(nn.Module):
@@ -61,6 +66,10 @@ class ConditionalVAE(nn.Module):
         )
         if self.residual:
             start_at_zero(self.combine)
+        self.spread = nn.Sequential(
+            Convolution(2, width, width, kernel_size=1, act="RELU", norm=None),
+            Convolution(2, width, 1, kernel_size=1, conv_only=True),
+        )
 
     def decode(self, stack: Tensor, features: Tensor, latent: Tensor) -> Tensor:
         """An output slice from the trunk's features and a latent field."""
@@ -69,8 +78,20 @@ class ConditionalVAE(nn.Module):
         middle = stack.shape[1] // 2
         return out + stack[:, middle : middle + 1] if self.residual else out
 
-    def sample(self, stack: Tensor, noise: Tensor) -> Tensor:
-        """Outputs (samples, batch, 1, y, x) for standard normal noise (samples, batch or 1, latents, y/2ⁿ, x/2ⁿ)."""
+    def log_scale(self, features: Tensor) -> Tensor:
+        """Logarithm of the Laplace scale of each pixel, (batch, 1, y, x), float32. Its gradient stays in this head.
+
+        Trained through the features, the likelihood would make the network give up on pixels that are hard: bone and air.
+        """
+        raw: Tensor = self.spread(features.detach())
+        return MAX_LOG_SCALE * torch.tanh(raw.float() / MAX_LOG_SCALE)
+
+    def sample(self, stack: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs for standard normal noise (samples, batch or 1, latents, y/2ⁿ, x/2ⁿ), and the Laplace scale around them.
+
+        Shapes (samples, batch, 1, y, x) and (batch, 1, y, x).
+        """
         features = self.trunk(stack)
         prior = self.prior(stack)
-        return torch.stack([self.decode(stack, features, prior.mean + prior.stddev * one) for one in noise])
+        outputs = torch.stack([self.decode(stack, features, prior.mean + prior.stddev * one) for one in noise])
+        return outputs, self.log_scale(features).exp()

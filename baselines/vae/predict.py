@@ -1,4 +1,4 @@
-"""Prediction with a trained conditional VAE: mean and standard deviation over samples of the prior."""
+"""Prediction with a trained conditional VAE: mean over samples of the prior, and the standard deviation of the output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from benchmark.image import Volume
 
 
 def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
-    """A function from input volumes to mean (HU) and uncertainty (standard deviation over samples, HU).
+    """A function from input volumes to mean (HU) and uncertainty (standard deviation, HU).
+
+    By the law of total variance: the variance over samples plus that of the Laplace likelihood around them, 2 · scale².
 
     The samples' noise is drawn from a generator seeded with the input's own hash: the same image gives the same output
     whatever ran before it. Raises `DataError` when the weights do not fit.
@@ -38,8 +40,8 @@ def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
                 # One field for all slices of a volume, so that a sample does not flicker from slice to slice.
                 size = tuple(edge // model.reduction for edge in stack.shape[-2:])
                 noise = antithetic(seed, count, (1, model.latents, *size)).to(stack.device)
-            outputs = model.sample(stack, noise)
-            return outputs.mean(0), outputs.std(0)
+            outputs, scale = model.sample(stack, noise)
+            return outputs.mean(0), torch.sqrt(outputs.var(0) + 2.0 * scale**2)
 
         hu, spread = slicewise.run(forward, inputs, config, chosen)
         inside = slices.body(inputs, config.data)

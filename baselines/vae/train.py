@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from baselines.config import Config
-from baselines.optimisation import Batch, Player, masked_l1, reconstruction
+from baselines.optimisation import Batch, Player, masked_l1, masked_mean, reconstruction
 from baselines.slices import window_in_units
 from baselines.vae.network import ConditionalVAE
 
 
 class Hybrid:
-    """One player: reconstruction from posterior and prior, plus KL."""
+    """One player: reconstruction from posterior and prior, plus KL, plus the likelihood that sets the scale."""
 
     def __init__(self, config: Config) -> None:
         assert config.loss is not None and config.training is not None and config.latent is not None
@@ -26,7 +26,7 @@ class Hybrid:
         self.players = {"model": Player(self.model, config.training.learning_rate)}
 
     def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """(1 - prior) · L(posterior) + prior · L(prior) + kl · KL(q‖p), the KL as a mean over latent numbers."""
+        """(1 - prior) · L(posterior) + prior · L(prior) + kl · KL(q‖p) + likelihood of the scale; KL a mean over latents."""
         model = self.model
         features = model.trunk(batch.stack)
         prior = model.prior(batch.stack)
@@ -39,8 +39,12 @@ class Hybrid:
             + self.latent.prior * reconstruction(self.loss_terms, self.window, drawn, batch)
             + self.latent.kl * divergence
         )
+        # Laplace likelihood of the reference around a sample of the prior; it moves the head of the scale alone.
+        log_scale = model.log_scale(features)
+        error = (drawn.detach().float() - batch.target).abs()
+        likelihood = masked_mean(error * torch.exp(-log_scale) + log_scale, batch.weight)
         numbers = {"l1": float(masked_l1(drawn.detach().float(), batch)), "kl": float(divergence.detach())}
-        return total, numbers
+        return total + likelihood, {**numbers, "nll": float(likelihood.detach())}
 
 
 def learner(config: Config) -> Hybrid:

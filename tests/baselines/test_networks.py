@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines import config, slicewise, weights
+from baselines import config, slices, slicewise, weights
 from baselines.catalogue import Baseline
 from baselines.config import Config
 from baselines.gan.train import Game
@@ -16,6 +16,7 @@ from baselines.optimisation import Batch, _Loop, masked_l1
 from baselines.unet.network import Translator
 from baselines.vae import predict as vae
 from baselines.vae.network import ConditionalVAE
+from baselines.vae.train import Hybrid
 from benchmark.errors import DataError
 from benchmark.image import Volume
 
@@ -168,11 +169,52 @@ def test_vae_mean_and_spread_are_those_of_its_samples(tiny: Tiny) -> None:
     stack = batch().stack
     noise = vae.antithetic(5, chosen.latent.samples, (1, chosen.latent.channels, 4, 4))
     with torch.no_grad():
-        samples = model.sample(stack, noise)
-        alone = torch.stack([model.sample(stack, one[None])[0] for one in noise])
+        samples, scale = model.sample(stack, noise)
+        alone = torch.stack([model.sample(stack, one[None])[0][0] for one in noise])
     assert samples.shape == (8, 2, 1, 32, 32)
     torch.testing.assert_close(samples, alone)
     assert (samples[0] - samples[1]).abs().max() > 1e-4
+    inputs = mri()
+    found = vae.predictor(chosen, arrays(model), "cpu")(inputs).extras["uncertainty"]
+    stacked = torch.from_numpy(next(slices.batches(slices.normalise(inputs, chosen.data), 3, 10**6))[1])
+    drawn = vae.antithetic(vae.seed_of(inputs["mri"]), 8, (1, chosen.latent.channels, 4, 4))
+    with torch.no_grad():
+        outputs, scale = model.sample(stacked, drawn)
+    total = np.sqrt(outputs.numpy().var(0, ddof=1) + 2 * scale.numpy() ** 2)[:, 0, :20, :20] * chosen.data.scale
+    np.testing.assert_allclose(found[:, 2:], total[:, 2:], rtol=1e-4)
+
+
+def test_the_scale_of_the_vae_learns_without_touching_the_prediction(tiny: Tiny) -> None:
+    chosen = settings(tiny, "mri_to_ct", "vae")
+    torch.manual_seed(0)
+    model = ConditionalVAE(chosen)
+    features = model.trunk(batch().stack)
+    model.log_scale(features).sum().backward()
+    touched = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert touched == {name for name, _ in model.named_parameters() if name.startswith("spread.")}
+
+
+def test_the_scale_becomes_the_size_of_the_error(tiny: Tiny) -> None:
+    """The best Laplace scale is the mean absolute error."""
+    chosen = settings(tiny, "mri_to_ct", "vae")
+    torch.manual_seed(0)
+    learner = Hybrid(chosen)
+    some, model = batch(), learner.model
+    target = torch.distributions.Laplace(0.0, 0.2).sample(some.target.shape)
+    some = Batch(some.stack, target, torch.ones_like(some.weight))
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model.spread.requires_grad_(True)
+    torch.nn.init.zeros_(model.combine[-1].conv.weight)  # type: ignore[union-attr,arg-type]
+    torch.nn.init.zeros_(model.combine[-1].conv.bias)  # type: ignore[union-attr,arg-type]
+    optimiser = torch.optim.Adam(model.spread.parameters(), 0.02)
+    for _ in range(150):
+        loss, _ = learner.loss("model", some)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    scale = model.log_scale(model.trunk(some.stack)).exp()
+    assert scale.mean().item() == pytest.approx(0.2, rel=0.15)
 
 
 def test_antithetic_noise_comes_in_pairs() -> None:
