@@ -288,3 +288,14 @@ def test_a_network_is_served_too(folders: tuple[Path, Path], slabs: Prepared) ->
     served = image.read(target / f"images/denoised-ct/{id}.mha")
     here = prediction.load(baseline, device="cpu")({"low-dose-ct": edition.read_input(task.inputs[0], id)})
     np.testing.assert_array_equal(served.array, here.array)
+
+
+def test_one_process_can_hold_a_baseline_for_every_task(heads: Prepared, slabs: Prepared, tmp_path: Path) -> None:
+    """What a container does when nobody names the task: the sockets of each case decide."""
+    names = entry.tasks_with("classical")
+    assert set(names) >= {"mri_to_ct", "denoising"}
+    run_one = entry.runner("classical", names, 1, "cpu")
+    for task, edition in (heads, slabs):
+        id = edition.split("val")[0].id
+        run_one(edition.input_folder(id), tmp_path / task.name)
+        assert files(tmp_path / task.name) == [task.output(task.scoring.prediction).file(id)]
