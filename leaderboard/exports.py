@@ -1,4 +1,7 @@
-"""Tables and citations to take away: tidy CSV and JSON of all values, BibTeX of a row. Untrusted text is made harmless."""
+"""Tables to take away: tidy CSV and JSON of every value, per board and per row. Untrusted text is made harmless.
+
+The per-case table of a submission is written once and serves its own page and, joined to the others, the board's.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmark.contract import Board, Row, Score
+from benchmark.scoring import drawing_groups
+from benchmark.statistics import bootstrap
+from leaderboard.records import BoardData
 
 KIND = {"phantom": "phantom", "real": "real sample"}
 """What the data are called wherever their scores show."""
@@ -19,12 +25,12 @@ KIND = {"phantom": "phantom", "real": "real sample"}
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """A spreadsheet takes a text cell that starts with one of these for a formula."""
 
+_INNER_FORMULA = re.compile("([;\t\n|])(?=[\\s\"']*[=+\\-@＝＋－＠])")
+"""Where a spreadsheet of another locale may see the start of a cell: it splits at semicolons or tabs."""
+
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-}  # fmt: skip
+_QUOTED = re.compile('[",\r\n]')
 
 
 def clean(text: str) -> str:
@@ -32,6 +38,8 @@ def clean(text: str) -> str:
 
     Line feed and tab stay.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         c for c in text if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _TURNING)
     )
@@ -43,8 +51,14 @@ def cell(value: object) -> object:
         return ""
     if isinstance(value, bool) or not isinstance(value, str):
         return value
-    text = clean(value)
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA) else text
+    text = _INNER_FORMULA.sub(r"\1'", clean(value))
+    return "'" + text if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
+
+
+def field(value: object) -> str:
+    """A CSV cell as it stands in the file, quoted where it must be."""
+    text = "" if value is None else repr(value) if isinstance(value, float) else str(cell(value))
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
@@ -59,111 +73,178 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def json_bytes(value: Any) -> bytes:
     """Sorted, indented JSON. It has no infinity, so infinite values are the strings "inf" and "-inf"."""
-    return (json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode(
+    return (json.dumps(finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode(
         "utf-8"
     )
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and math.isinf(value):
-        return "inf" if value > 0 else "-inf"
+def _line(value: Any) -> str:
+    """The same on one line, which is much faster for the large files."""
+    return json.dumps(finite(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON: texts cleaned, infinity as a word."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) or math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, str):
+        return clean(value)
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return clean(value) if isinstance(value, str) else value
+        return [finite(item) for item in value]
+    return value
 
 
 CASE_COLUMNS = (
-    "task",
-    "task_version",
-    "data",
-    "edition",
-    "split",
-    "submission",
-    "case",
-    "metric",
-    "value",
-    "unit",
-    "status",
-    "reason",
-)
-
-
-def _case_rows(board: Board, tables: Iterable[tuple[str, Sequence[Score]]]) -> list[tuple[object, ...]]:
-    data = board.dataset
-    head = (board.task.name, board.task.version, KIND[data.kind], data.edition, board.split)
-    return [
-        (*head, name, s.case, s.metric, s.value, s.unit, s.status, s.reason) for name, scores in tables for s in scores
-    ]
-
-
-def cases_csv(board: Board, tables: Sequence[tuple[str, Sequence[Score]]]) -> bytes:
-    """The tidy per-case table: one row a submission, case and metric. Tables are pairs of submission name and scores."""
-    return table(CASE_COLUMNS, _case_rows(board, tables))
-
-
-def cases_json(board: Board, tables: Sequence[tuple[str, Sequence[Score]]]) -> bytes:
-    """The same rows as a list of objects."""
-    return json_bytes([dict(zip(CASE_COLUMNS, row, strict=True)) for row in _case_rows(board, tables)])
-
-
-AGGREGATE_COLUMNS = (
-    "task", "task_version", "data", "edition", "split", "submission", "title", "family", "rank", "rank_low", "rank_high",
-    "tied_with", "metric", "unit", "direction", "value", "low", "high", "level", "n", "n_worst", "n_excluded", "median",
-    "interval", "failed", "seconds_median", "digest", "scorer",
+    "task", "task_version", "data", "edition", "split", "submission", "case", "metric", "value", "unit", "status", "reason",
 )  # fmt: skip
 
 
-def aggregates_csv(board: Board) -> bytes:
-    """The board: one row a submission and metric."""
+def board_identity(board: Board) -> tuple[str, ...]:
+    """Task, version, kind of data, data edition, split: the first columns of every table."""
     data = board.dataset
+    return (board.task.name, board.task.version, KIND[data.kind], data.edition, board.split)
+
+
+def case_lines_csv(board: Board, name: str, scores: Iterable[Score]) -> str:
+    """The tidy per-case table of one submission, without a heading: one line a case and metric."""
+    head = ",".join(field(value) for value in (*board_identity(board), name))
+    units: dict[str, str] = {}
+    lines = []
+    for s in scores:
+        unit = units.get(s.unit)
+        if unit is None:
+            unit = units[s.unit] = field(s.unit)
+        reason = field(s.reason) if s.reason else ""
+        lines.append(f"{head},{s.case},{s.metric},{s.value!r},{unit},{s.status},{reason}\n")
+    return "".join(lines)
+
+
+def cases_csv(bodies: Iterable[str]) -> bytes:
+    """A per-case table of one or several submissions, from their `case_lines_csv`."""
+    return "".join((",".join(CASE_COLUMNS), "\n", *bodies)).encode("utf-8")
+
+
+def case_lines_json(name: str, scores: Iterable[Score]) -> str:
+    """The same as JSON objects, one a line, separated by commas."""
+    own = json.dumps(name)
+    texts: dict[tuple[str, str], tuple[str, str]] = {}
+    lines = []
+    for s in scores:
+        key = (s.unit, s.reason)
+        shown = texts.get(key)
+        if shown is None:
+            shown = texts[key] = (
+                json.dumps(clean(s.unit), ensure_ascii=False),
+                json.dumps(clean(s.reason), ensure_ascii=False),
+            )
+        value = repr(s.value) if math.isfinite(s.value) else '"inf"' if s.value > 0 else '"-inf"'
+        lines.append(
+            f'{{"submission":{own},"case":"{s.case}","metric":"{s.metric}","value":{value},"unit":{shown[0]},'
+            f'"status":"{s.status}","reason":{shown[1]}}}'
+        )
+    return ",\n".join(lines)
+
+
+def cases_json(board: Board, bodies: Iterable[str]) -> bytes:
+    """An object with the board's identity and `rows`, from the `case_lines_json` of its submissions."""
+    head = _line(dict(zip(CASE_COLUMNS, board_identity(board), strict=False)))
+    rows = ",\n".join(body for body in bodies if body)
+    return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'.encode()
+
+
+AGGREGATE_COLUMNS = (
+    "task", "task_version", "data", "edition", "split", "submission", "title", "team", "family", "rank", "rank_low",
+    "rank_high", "tied_with", "metric", "unit", "direction", "value", "low", "high", "level", "n", "n_worst", "n_excluded",
+    "median", "median_low", "median_high", "interval", "failed", "seconds_median", "digest", "scorer",
+)  # fmt: skip
+
+
+def aggregates(board: Board, rows: Sequence[Row]) -> list[tuple[object, ...]]:
+    """One tuple of `AGGREGATE_COLUMNS` a submission and metric."""
     info = {metric.id: metric for metric in board.metrics}
-    head = (board.task.name, board.task.version, KIND[data.kind], data.edition, board.split)
+    return [
+        (
+            *board_identity(board), row.method.name, row.method.title, row.method.team, row.method.family, row.rank, row.rank_low,
+            row.rank_high, " ".join(row.tied_with), a.metric, info[a.metric].unit, info[a.metric].direction, a.value, a.low,
+            a.high, a.level, a.n, a.n_worst, a.n_excluded, a.median, a.median_low, a.median_high, a.method, row.failed,
+            row.seconds_median, row.digest, board.scorer,
+        )
+        for row in rows
+        for a in row.aggregates
+    ]  # fmt: skip
+
+
+def aggregates_csv(board: Board, rows: Sequence[Row] | None = None) -> bytes:
+    """The board, or some of its rows: one line a submission and metric."""
+    return table(AGGREGATE_COLUMNS, aggregates(board, board.rows if rows is None else rows))
+
+
+_HIDDEN = {"dataset": {"files"}}
+"""Paths and hashes of single files of the data: of no use to a reader, and they name the cases."""
+
+
+def board_json(board: Board) -> bytes:
+    """The whole record: task, data edition, metrics, rows (one a line)."""
+    head = _line(board.model_dump(mode="json", exclude={**_HIDDEN, "rows": True}))
+    rows = ",\n".join(_line(row.model_dump(mode="json")) for row in board.rows)
+    return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'.encode()
+
+
+def row_head(board: Board) -> str:
+    """What every row's own file repeats of the board: all but the rows and what compares them."""
+    return _line(board.model_dump(mode="json", exclude={**_HIDDEN, "rows": True, "agreement": True}))
+
+
+def row_json(head: str, row: Row) -> bytes:
+    """One row with what is needed to read it alone; `head` is the board's `row_head`."""
+    return f'{head[:-1]}, "row": {_line(row.model_dump(mode="json"))}}}\n'.encode()
+
+
+FAIRNESS_COLUMNS = (
+    "task", "task_version", "data", "edition", "split", "submission", "partition", "measure", "group", "value", "low", "high",
+    "n", "n_worst", "interval", "reason", "best", "worst", "gap", "gap_low", "gap_high", "ratio", "p", "p_holm",
+    "more_than_chance",
+)  # fmt: skip
+
+
+def fairness_csv(board: Board, rows: Sequence[Row]) -> bytes:
+    """The audit: one line a submission, partition, measure and group; the gap is repeated on each of its groups."""
     return table(
-        AGGREGATE_COLUMNS,
+        FAIRNESS_COLUMNS,
         [
             (
-                *head, row.method.name, row.method.title, row.method.family, row.rank, row.rank_low, row.rank_high,
-                " ".join(row.tied_with), a.metric, info[a.metric].unit, info[a.metric].direction, a.value, a.low, a.high,
-                a.level, a.n, a.n_worst, a.n_excluded, a.median, a.method, row.failed, row.seconds_median, row.digest,
-                board.scorer,
+                *board_identity(board), row.method.name, gap.partition, gap.measure, v.group, v.value, v.low, v.high, v.n, v.n_worst,
+                v.method, v.reason, gap.best, gap.worst, gap.gap, gap.gap_low, gap.gap_high, gap.ratio, gap.p, gap.p_holm,
+                gap.more_than_chance,
             )
-            for row in board.rows
-            for a in row.aggregates
+            for row in rows
+            if row.fairness is not None
+            for gap in row.fairness.gaps
+            for v in gap.values
         ],
     )  # fmt: skip
 
 
-def board_json(board: Board) -> bytes:
-    """The whole record: task, data edition, metrics, rows."""
-    return json_bytes(board.model_dump(exclude={"dataset": {"files"}}))
+def sampling_record(data: BoardData) -> dict[str, Any]:
+    """All that is needed to draw the bootstrap again: seed, number of draws, level, and the cases in the order of drawing.
 
-
-def row_json(board: Board, row: Row) -> bytes:
-    """One row with what is needed to read it alone."""
-    kept = board.model_dump(exclude={"rows": True, "dataset": {"files"}})
-    return json_bytes({**kept, "row": row.model_dump()})
-
-
-def latex(text: str) -> str:
-    """Text with LaTeX's special characters escaped, on one line."""
-    return re.sub(r"\s+", " ", "".join(_LATEX.get(c, c) for c in clean(text))).strip()
-
-
-def bibtex(board: Board, row: Row, edition: str, year: str) -> str:
-    """A BibTeX entry for one row of one edition; `edition` and `year` may be placeholders."""
-    method, data = row.method, board.dataset
-    fields = {
-        "author": f"{{{latex(method.team or 'The radbench developers')}}}",
-        "title": f"{{{latex(f'{method.title} on {board.task.title}')}}}",
-        "howpublished": f"radbench leaderboard, edition {edition}",
-        "year": year,
-        "note": latex(
-            f"Task {board.task.name} version {board.task.version}, data {data.edition} ({KIND[data.kind]}), "
-            f"split {board.split}, run {row.digest}, scorer {board.scorer}"
-        ),
+    Patients and sites are opaque numbers, counted from the first case drawn; no other attribute of a case is told.
+    """
+    task = data.board.task
+    clusters = drawing_groups(data.cases, task.cluster, "")
+    strata = drawing_groups(data.cases, task.stratify, "unknown")
+    cases: list[Mapping[str, str]] = [
+        {"case": case.id}
+        | ({"cluster": clusters[case.id]} if clusters else {})
+        | ({"stratum": strata[case.id]} if strata else {})
+        for case in sorted(data.cases, key=lambda case: case.drawing)
+    ]
+    return {
+        "seed": bootstrap.SEED,
+        "draws": bootstrap.DRAWS,
+        "level": bootstrap.LEVEL,
+        "split": data.board.split,
+        "cases": cases,
     }
-    key = re.sub(r"[^A-Za-z0-9]+", "-", f"radbench-{board.task.name}-{method.name}")
-    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@misc{{{key}-{edition},\n{body}\n}}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.contract import Board, Case, Score
@@ -26,6 +26,8 @@ class CanaryCase:
     """By submission name; the loader gives None where the submission failed on this case."""
     scores: Mapping[str, Sequence[Score]]
     """By submission name: the values of this case (rows of other cases are passed over)."""
+    key: str = ""
+    """Changes whenever input, reference or mask do; with it, pictures that were made once are not made again. Empty: unknown."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class BoardData:
     """The cases of the scored split, in display order."""
     canary: Sequence[CanaryCase] = ()
     """Cases to show pictures of."""
+    case_keys: Mapping[str, str] = field(default_factory=dict)
+    """By case id: a hash that only the holder of the sealed data can make; anonymous ids are made from it."""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,30 @@
-"""One common scale a column, so that bars in different rows can be compared by eye."""
+"""One common scale a column, so that bars in different rows can be compared by eye.
+
+A row that is far worse than the rest would stretch the scale until the intervals of the good rows vanish behind their dots.
+So a scale may leave out the poorest rows: they are drawn as an arrow at the end at which they lie, with their number in
+full beside it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmark.contract import Aggregate, MetricInfo
 
 WIDTH = 132.0
 """Width of a bar's drawing in SVG units."""
-PAD = 6.0
-"""Room left and right of the scale, so that a dot at an end is not cut."""
+PAD = 8.0
+"""Room left and right of the scale, for a dot at an end and for the arrow of what lies beyond it."""
+
+SEEN = 0.06
+"""The median interval of the rows that a scale is made for should span at least this part of it: 7 of 116 units."""
+STRETCH = 8.0
+"""Where rows have no interval, the poorest are left out if they make the scale this many times as long."""
+
+Side = Literal["", "low", "high"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +35,14 @@ class Scale:
     high: float
 
     def x(self, value: float) -> float:
-        """Position in SVG units, to a hundredth; what lies outside (only infinity can) is drawn at the end."""
+        """Position in SVG units, to a hundredth; what lies outside is drawn at the end (see `side`)."""
         part = (value - self.low) / (self.high - self.low) if math.isfinite(value) else (1.0 if value > 0 else 0.0)
         return round(PAD + (WIDTH - 2 * PAD) * min(max(part, 0.0), 1.0), 2)
+
+    def side(self, value: float) -> Side:
+        """Beyond which end the value lies; empty where it is on the scale."""
+        slack = 1e-9 * (self.high - self.low)
+        return "low" if value < self.low - slack else "high" if value > self.high + slack else ""
 
     @property
     def places(self) -> int:
@@ -33,18 +51,19 @@ class Scale:
 
 
 def scale_of(aggregates: Iterable[Aggregate], metric: MetricInfo | None = None) -> Scale | None:
-    """The scale over all finite values and interval ends, rounded outwards to a step of 1, 2 or 5 times a power of ten.
+    """The scale over the finite values and interval ends of the rows that `kept` names, rounded outwards to 1, 2 or 5 × 10ᵏ.
 
     It never goes past what the metric can be. None where there is no finite value to draw.
     """
-    values = [v for a in aggregates for v in (a.value, a.low, a.high) if math.isfinite(v)]
+    items = list(aggregates)
+    values = _values(items if metric is None else kept(items, metric.direction)) or _values(items)
     if not values:
         return None
     low, high = min(values), max(values)
     if high - low < 1e-12 * max(1.0, abs(low), abs(high)):
         margin = 0.1 * abs(low) or 1.0  # all rows alike: the dot stands in the middle
         low, high = low - margin, high + margin
-    step = _step((high - low) / 5)
+    step = nice((high - low) / 5)
     # Each end is rounded to 12 digits, else 3 × 0.1 is not 0.3 and the printed end would lie.
     below, above = (float(f"{k * step:.12g}") for k in (math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)))
     if metric is not None and metric.low is not None and below < metric.low <= low:
@@ -54,7 +73,37 @@ def scale_of(aggregates: Iterable[Aggregate], metric: MetricInfo | None = None) 
     return Scale(below, above)
 
 
-def _step(size: float) -> float:
-    """The nearest of 1, 2, 5 × 10ᵏ at or above `size`."""
+def kept(aggregates: Sequence[Aggregate], direction: Literal["higher", "lower"]) -> list[Aggregate]:
+    """The rows that the scale is made for: all, or all but the poorest, and never fewer than half of them or than two.
+
+    The fewest rows are left out that let the median interval of the others be seen (`SEEN`). None is left out where that
+    would not shorten the scale to a half.
+    """
+    sign = 1 if direction == "lower" else -1
+    rows = sorted((a for a in aggregates if math.isfinite(a.value)), key=lambda a: sign * a.value)
+    whole = _length(rows)
+    for left_out in range(len(rows) - max(2, math.ceil(len(rows) / 2)) + 1):
+        some = rows[: len(rows) - left_out]
+        length = _length(some)
+        widths = sorted(a.high - a.low for a in some if math.isfinite(a.high - a.low))
+        typical = widths[len(widths) // 2] if widths else 0.0
+        enough = typical >= SEEN * length if typical > 0 else length * STRETCH >= whole
+        if enough:
+            return some if left_out and 2 * length <= whole else rows
+    fewest = rows[: max(2, math.ceil(len(rows) / 2))]
+    return fewest if 2 * _length(fewest) <= whole else rows
+
+
+def _values(aggregates: Sequence[Aggregate]) -> list[float]:
+    return [v for a in aggregates for v in (a.value, a.low, a.high) if math.isfinite(v)]
+
+
+def _length(aggregates: Sequence[Aggregate]) -> float:
+    values = _values(aggregates)
+    return max(values) - min(values) if values else 0.0
+
+
+def nice(size: float) -> float:
+    """The nearest of 1, 2, 5 × 10ᵏ at or above `size`, a positive number."""
     power = 10.0 ** math.floor(math.log10(size))
     return next(power * m for m in (1, 2, 5, 10) if power * m >= size * (1 - 1e-9))

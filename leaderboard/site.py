@@ -2,7 +2,9 @@
 
     <site>/editions/<date>-<hash>/…     the edition: pages, pictures, downloads, `edition.json`; written once, never changed
     <site>/editions/index.html          all editions
-    <site>/index.html, <site>/tasks/…   the newest edition's pages under addresses that stay; files are the edition's own
+    <site>/index.html, <site>/tasks/…   the newest edition's pages under addresses that stay; files are the edition's own. A page
+                                        that the newest edition does not have leads to the last one that has it.
+    <site>/newest.json                  id of the newest edition, hashes of the pages at the front
 
 The id is a hash of the content, so publishing what is there already makes nothing and changes nothing, on whatever day.
 An edition is built in a hidden folder and renamed; then the front's pages are replaced one by one, `index.html` last.
@@ -24,103 +26,120 @@ from filelock import FileLock, Timeout
 
 from benchmark import atomic
 from benchmark.errors import DataError, InfrastructureError, UsageError
-from leaderboard import pages
+from leaderboard import crate, downloads, embargo, exports, history, pages
+from leaderboard.citation import checked_base
 from leaderboard.pages import Snapshot
 from leaderboard.records import BoardData, CanaryCase, Published
+from leaderboard.views import slugs
+
+NEWEST = "newest.json"
+"""At the root of the site: the id of the newest edition, and the hashes of the pages at the front."""
 
 HASH_DIGITS = 10
 """Digits of the content hash in an edition's id: 40 bits, ample for the editions of one site; the whole hash is checked."""
 
 
-def publish(site: Path, boards: Sequence[BoardData], *, date: str) -> Published:
+def publish(site: Path, boards: Sequence[BoardData], *, date: str, base_url: str | None = None) -> Published:
     """Publish `boards` (in the order of the front page) below `site`; `date` (YYYY-MM-DD) is the new edition's.
 
-    Content that was published before keeps its edition and its date. Raises `UsageError` for a bad date, `DataError` where
-    an edition on disk is not what it says, `InfrastructureError` when another process has been publishing for ten minutes.
+    `base_url` is the site's address, for citations; None is that of the last edition. Content that was published before keeps its
+    edition and its date. Raises `UsageError` for a bad date or address, `DataError` where an edition on disk is not what it says
+    or a row under embargo would be named, `InfrastructureError` when another process has been publishing for ten minutes.
     """
-    _check(date)
+    day = parsed_date(date)
+    base_url = None if base_url is None else checked_base(base_url)
+    embargo.guard(boards, day)
     site.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(site.parent / f".{site.name}.lock", timeout=600):
-            return _publish(site, boards, date)
+            return _publish(site, boards, date, base_url)
     except Timeout:
         raise InfrastructureError("busy", f"another process has been publishing to {site} for ten minutes") from None
 
 
-def _check(date: str) -> None:
+def parsed_date(date: str) -> Date:
+    """The day that `date` (YYYY-MM-DD) names. Raises `UsageError` for anything else."""
     try:
-        valid = Date.fromisoformat(date).isoformat() == date
+        day = Date.fromisoformat(date)
     except ValueError:
-        valid = False
-    if not valid:
+        day = None
+    if day is None or day.isoformat() != date:
         raise UsageError("bad_value", f"date {date!r}", expected="a day as YYYY-MM-DD")
+    return day
 
 
-def _publish(site: Path, boards: Sequence[BoardData], date: str) -> Published:
+def _publish(site: Path, boards: Sequence[BoardData], date: str, base_url: str | None) -> Published:
     _sweep(site)
-    snapshot = pages.build(boards)
-    content = digest(snapshot)
     known = _editions(site)
+    if base_url is None:
+        base_url = known[-1].get("base_url", "") if known else ""
+    snapshot = pages.build(boards, base_url)
+    content = digest(snapshot)
     edition = next((item["id"] for item in known if item["content"] == content), None)
     changed = edition is None
     if edition is None:
         edition = f"{date}-{content[:HASH_DIGITS]}"
-        _write_edition(
-            site / "editions" / edition, snapshot, boards, edition, content, known[-1]["number"] + 1 if known else 1
-        )
+        _write_edition(site / "editions" / edition, snapshot, boards, edition, content, known, base_url)
         known = _editions(site)
     changed |= _write_front(site, snapshot, edition, known)
     return Published(edition, site / "index.html", changed)
 
 
 def digest(snapshot: Snapshot) -> str:
-    """sha256 over all files of an edition, before its id and date are put in."""
+    """sha256 over all files of an edition, before its id and date are put in.
+
+    Parquet files are left out: what they hold is in other files too, and their bytes name the version of the library.
+    """
     total = hashlib.sha256()
     files = {path: text.encode("utf-8") for path, text in snapshot.pages.items()} | dict(snapshot.assets)
     for path, data in sorted(files.items()):
-        total.update(f"{path} {hashlib.sha256(data).hexdigest()}\n".encode())
+        if not path.endswith(".parquet"):
+            total.update(f"{path} {hashlib.sha256(data).hexdigest()}\n".encode())
     return total.hexdigest()
 
 
 def _write_edition(
-    target: Path, snapshot: Snapshot, boards: Sequence[BoardData], edition: str, content: str, number: int
+    target: Path,
+    snapshot: Snapshot,
+    boards: Sequence[BoardData],
+    edition: str,
+    content: str,
+    known: Sequence[Mapping[str, Any]],
+    base_url: str,
 ) -> None:
     files = {path: pages.fill(text, path, edition, front=False) for path, text in snapshot.pages.items()}
     for path, data in snapshot.assets.items():
-        files[path] = pages.fill(data.decode("utf-8"), path, edition, front=False) if path.endswith(".bib") else data
-    record = {
-        "schema_version": 1,
+        marked = path.endswith(downloads.MARKED)
+        files[path] = pages.fill(data.decode("utf-8"), path, edition, front=False) if marked else data
+    named = list(zip(slugs(boards), boards, strict=True))
+    record: dict[str, Any] = {
+        "schema_version": 2,
         "id": edition,
         "date": edition[:10],
-        "number": number,
+        "number": known[-1]["number"] + 1 if known else 1,
         "content": content,
-        "boards": [_summary(data) for data in boards],
-        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+        "base_url": base_url,
+        "before": {"id": known[-1]["id"], "seal": known[-1].get("seal", "")} if known else None,
+        "boards": [history.summary(data, slug) for slug, data in named],
     }
+    # What follows from the files and from the edition before: it is no part of the content that gives the id.
+    if known:
+        files["changes.json"] = history.change_bytes(history.change(known[-1], record))
+    files[crate.NAME] = crate.metadata(edition, [(slug, data.board) for slug, data in named], files, base_url)
+    record["files"] = {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())}
     with atomic.folder(target) as folder:
         for path, data in sorted(files.items()):
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
-        atomic.write_json(folder / "edition.json", record)
+        atomic.write_json(folder / "edition.json", sealed(record))
 
 
-def _summary(data: BoardData) -> dict[str, Any]:
-    """What a later edition is compared by: who, on what, scored by what."""
-    board = data.board
-    return {
-        "task": board.task.name,
-        "task_version": board.task.version,
-        "title": board.task.title,
-        "dataset": board.dataset.edition,
-        "kind": board.dataset.kind,
-        "split": board.split,
-        "scorer": board.scorer,
-        "rows": [
-            {"submission": r.method.name, "run": r.run, "score": r.score, "digest": r.digest, "rank": r.rank}
-            for r in board.rows
-        ],
-    }
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with `seal`, a hash over all the rest of it, so that a changed digit in the record itself shows."""
+    bare = {key: value for key, value in record.items() if key != "seal"}
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {**bare, "seal": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _editions(site: Path) -> list[Mapping[str, Any]]:
@@ -140,11 +159,20 @@ def _editions(site: Path) -> list[Mapping[str, Any]]:
 def _write_front(site: Path, snapshot: Snapshot, edition: str, known: Sequence[Mapping[str, Any]]) -> bool:
     """Make the front show `edition`; whether a byte changed. The front page itself comes last."""
     front = {path: pages.fill(text, path, edition, front=True) for path, text in snapshot.pages.items()}
-    listing = pages.editions_page([*reversed(known)])
+    changes = {id: history.sentences(change) for id, change in history.changes(known).items()}
+    listing = pages.editions_page([*reversed(known)], changes)
     front["editions/index.html"] = pages.fill(listing, "editions/index.html", edition, front=True)
+    front |= _gone(front, edition, known)
+    newest = {
+        "edition": edition,
+        "path": f"editions/{edition}/index.html",
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(front.items())},
+    }
+    front[NEWEST] = exports.json_bytes(sealed(newest))
     changed = False
-    # What is linked to comes before what links to it: submissions, tasks, the front page.
-    for path in sorted(front, key=lambda item: (-item.count("/"), item)):
+    # New pages come before old ones that will link to them; then what is linked to comes before what links to it:
+    # submissions, tasks, the front page. New pages link to each other, but no reader is led to any before all are there.
+    for path in sorted(front, key=lambda p: ((site / p).is_file(), -p.count("/"), p == "index.html", p)):
         if _differs(site / path, front[path]):
             atomic.write_bytes(site / path, front[path])
             changed = True
@@ -157,12 +185,22 @@ def _write_front(site: Path, snapshot: Snapshot, edition: str, known: Sequence[M
     return changed
 
 
+def _gone(front: Mapping[str, bytes], edition: str, known: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """Pages that were at the front once and that the newest edition does not have: they lead to the last edition that has them."""
+    last = {path: record["id"] for record in known for path in record.get("files", {}) if path.endswith(".html")}
+    return {
+        path: pages.fill(pages.gone_page(path, id), path, edition, front=True)
+        for path, id in last.items()
+        if path not in front
+    }
+
+
 def _differs(path: Path, data: bytes) -> bool:
     return not path.is_file() or path.read_bytes() != data
 
 
 def _stale(site: Path, front: Mapping[str, bytes]) -> Iterator[Path]:
-    """Pages of tasks and submissions that the newest edition does not have; their editions keep them."""
+    """What no edition has put below `tasks`."""
     for path in sorted((site / "tasks").rglob("*")):
         if path.is_file() and path.relative_to(site).as_posix() not in front:
             yield path
@@ -181,4 +219,4 @@ def _sweep(site: Path) -> None:
             path.unlink()
 
 
-__all__ = ["BoardData", "CanaryCase", "Published", "digest", "publish"]
+__all__ = ["BoardData", "CanaryCase", "Published", "digest", "parsed_date", "publish"]

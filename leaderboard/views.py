@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmark.contract import Aggregate, Board, MetricInfo, Row, Score
+from markupsafe import Markup
+
+from benchmark.contract import Aggregate, Board, Method, MetricInfo, Row
 from leaderboard import numbers
+from leaderboard.charts import bars
 from leaderboard.records import BoardData, CanaryCase
 from leaderboard.scale import Scale, scale_of
 
@@ -42,7 +45,11 @@ RULES = {
     "rank_of_means": "the rank of the mean",
     "significance": "the number of significant wins",
     "synthrad2023": "the sum of min–max-normalised values, as in SynthRAD2023,",
+    "performance_and_fairness": "performance and fairness together",
 }
+
+MODELS = {"traditional": "Classical", "learned": "Learned", "generative": "Generative", "other": "Other"}
+"""Kinds of model as the front's question has them, in the order of its figure."""
 
 STATUS = {
     "ok": "",
@@ -53,6 +60,17 @@ STATUS = {
     "invalid": "invalid",
     "excluded": "excluded for all",
 }
+
+
+TIED = 4
+"""So many are named that a row is tied with."""
+
+
+def kind_of(method: Method) -> str:
+    """`traditional`, `generative`, `learned` (trained, but not generative) or `other`: the key of `MODELS`."""
+    if method.generative:
+        return "generative"
+    return {"classical": "traditional", "other": "other"}.get(method.family, "learned")
 
 
 @dataclass(frozen=True)
@@ -86,13 +104,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One aggregate in the table; coordinates are those of `Scale`."""
+    """One aggregate in the table."""
 
     aggregate: Aggregate
     column: Column
-    x: float | None
-    x_low: float | None
-    x_high: float | None
+
+    @property
+    def bar(self) -> Markup:
+        """The interval, drawn to the column's scale."""
+        a = self.aggregate
+        return bars.bar(self.column.scale, a.value, a.low, a.high)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the value lies beyond the scale, where an arrow stands for it."""
+        scale = self.column.scale
+        return scale is not None and scale.side(self.aggregate.value) != ""
 
     @property
     def value(self) -> str:
@@ -128,12 +155,33 @@ class Line:
         return numbers.rank(self.row.rank)
 
     @property
+    def beyond(self) -> bool:
+        """Whether any value lies beyond its column's scale."""
+        return any(cell.beyond for cell in self.cells)
+
+    @property
+    def tied_text(self) -> str:
+        """With whom it is tied; with many, the first ones and how many more."""
+        more = len(self.tied) - TIED
+        return f"tied with {', '.join(self.tied[:TIED])}{f' and {more} more' if more > 0 else ''}"
+
+    @property
     def rank_span(self) -> str:
         return numbers.rank_span(self.row.rank_low, self.row.rank_high)
 
     @property
     def family(self) -> str:
         return FAMILIES[self.row.method.family]
+
+    @property
+    def kind(self) -> str:
+        """Kind of model, a key of `MODELS`."""
+        return kind_of(self.row.method)
+
+    @property
+    def anchor(self) -> str:
+        """Id of its row in the table; the prefix keeps it apart from the page's own ids."""
+        return f"s-{self.row.method.name}"
 
     @property
     def sort_of_model(self) -> str:
@@ -148,21 +196,6 @@ class Line:
     @property
     def seconds(self) -> str:
         return numbers.seconds(self.row.seconds_median)
-
-
-@dataclass(frozen=True)
-class CaseLine:
-    """One case of one submission: a value for each metric, and how it came about where it is not plain."""
-
-    case: str
-    values: tuple[str, ...]
-    sorts: tuple[str, ...]
-    status: str
-    reason: str
-
-    @property
-    def failed(self) -> bool:
-        return self.status in (STATUS["missing"], STATUS["invalid"])
 
 
 @dataclass(frozen=True)
@@ -217,8 +250,9 @@ class BoardView:
     board: Board
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
-    cases: Mapping[str, tuple[CaseLine, ...]]
     strips: tuple[Strip, ...] = field(default=())
+    has_cases: bool = False
+    """Whether there is a page of cases."""
 
     @property
     def folder(self) -> str:
@@ -247,6 +281,40 @@ class BoardView:
         """How the intervals were made, in the aggregates' own words."""
         made = sorted({(a.level, a.method) for row in self.board.rows for a in row.aggregates})
         return "; ".join(f"{numbers.percent(level)} {method}".strip() for level, method in made)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether a row lies beyond a column's scale, so that the page must say what the arrow means."""
+        return any(line.beyond for line in self.lines)
+
+    @property
+    def canaries(self) -> bool:
+        """Whether there are pictures."""
+        return bool(self.strips)
+
+    @property
+    def audited(self) -> bool:
+        """Whether there is a page of fairness."""
+        return self.board.population is not None and bool(self.lines)
+
+    @property
+    def limits(self) -> str:
+        """What a model may use for a case."""
+        limits = self.board.task.limits
+        gpu = f"{limits.gpu_memory_mb} MiB of GPU memory, " if limits.gpu_memory_mb else ""
+        return (
+            f"{numbers.plain(limits.seconds)} s, {limits.memory_mb} MiB of memory, {gpu}{numbers.plain(limits.cpus)} cores, "
+            f"{limits.output_mb} MiB of output; {numbers.plain(limits.start_seconds)} s to start"
+        )
+
+    def tau(self, rule: str) -> str:
+        """Kendall's τ between a rule and the task's own."""
+        own = self.board.task.ranking.rule
+        taus = self.board.agreement.taus if self.board.agreement else ()
+        if rule == own:
+            return "1"
+        found = next((t.tau for t in taus if {t.first, t.second} == {rule, own}), None)
+        return "—" if found is None else numbers.number(found, 2)
 
     @property
     def best(self) -> tuple[Line, ...]:
@@ -289,51 +357,13 @@ def board_view(data: BoardData, slug: str) -> BoardView:
     lines = tuple(
         Line(
             row,
-            tuple(_cell(row.aggregate(column.info.id), column) for column in columns),
+            tuple(Cell(row.aggregate(column.info.id), column) for column in columns),
             f"tasks/{slug}/submissions/{row.method.name}/index.html",
             tuple(titles.get(name, name) for name in row.tied_with),
         )
         for row in board.rows
     )
-    cases = {
-        row.method.name: case_lines(data.scores.get(row.method.name, ()), [case.id for case in data.cases], columns)
-        for row in board.rows
-    }
-    return BoardView(slug, board, tuple(columns), lines, cases)
-
-
-def _cell(aggregate: Aggregate, column: Column) -> Cell:
-    scale = column.scale
-    if scale is None:
-        return Cell(aggregate, column, None, None, None)
-    return Cell(aggregate, column, scale.x(aggregate.value), scale.x(aggregate.low), scale.x(aggregate.high))
-
-
-def case_lines(scores: Sequence[Score], order: Sequence[str], columns: Sequence[Column]) -> tuple[CaseLine, ...]:
-    """The per-case table of a submission, wide; cases in the given order, then any that the order does not name."""
-    table: dict[str, dict[str, Score]] = {}
-    for score in scores:
-        table.setdefault(score.case, {})[score.metric] = score
-    known = [case for case in order if case in table]
-    return tuple(_case_line(case, table[case], columns) for case in [*known, *sorted(table.keys() - set(known))])
-
-
-def _case_line(case: str, scores: Mapping[str, Score], columns: Sequence[Column]) -> CaseLine:
-    values, sorts = [], []
-    for column in columns:
-        score = scores.get(column.info.id)
-        shown = score is not None and score.status != "excluded"
-        values.append(column.text(score.value) if score is not None and shown else "—")
-        sorts.append(repr(score.value) if score is not None and shown else "")
-    odd = [s for s in scores.values() if s.status != "ok"]
-    # A missing or invalid output is the same for all metrics; an emptiness may concern one alone, so all are named.
-    return CaseLine(
-        case,
-        tuple(values),
-        tuple(sorts),
-        ", ".join(dict.fromkeys(STATUS[s.status] for s in odd)),
-        " ".join(dict.fromkeys(s.reason for s in odd if s.reason)),
-    )
+    return BoardView(slug, board, tuple(columns), lines, has_cases=bool(data.cases or data.canary))
 
 
 def canary_values(canary: CanaryCase, name: str, columns: Sequence[Column]) -> tuple[tuple[tuple[str, str], ...], str]:

@@ -18,12 +18,12 @@ def rows_of(data: bytes) -> list[dict[str, str]]:
 def test_case_table_is_tidy_and_exact() -> None:
     data = boards.heads(canaries=0)
     tables = [(name, data.scores[name]) for name in ("unet", "water")]
-    rows = rows_of(exports.cases_csv(data.board, tables))
+    rows = rows_of(exports.cases_csv(exports.case_lines_csv(data.board, name, t) for name, t in tables))
     assert len(rows) == 2 * 12 * 3
     assert {row["data"] for row in rows} == {"phantom"}
     expected = [(s.case, s.metric, s.value, s.unit, s.status, s.reason) for _, t in tables for s in t]
     assert [(r["case"], r["metric"], float(r["value"]), r["unit"], r["status"], r["reason"]) for r in rows] == expected
-    as_json = json.loads(exports.cases_json(data.board, tables))
+    as_json = json.loads(exports.cases_json(data.board, [exports.case_lines_json(name, t) for name, t in tables]))["rows"]
     assert [(r["case"], r["metric"], r["value"]) for r in as_json] == [e[:3] for e in expected]
     assert [r["status"] for r in rows if r["submission"] == "water"].count("invalid") == 2 * 3
 
@@ -41,8 +41,9 @@ def test_board_table_has_every_aggregate() -> None:
 def test_infinity_is_a_word_in_json_and_readable_in_csv() -> None:
     data = boards.heads(canaries=0)
     score = Score(case="c", metric="psnr", value=math.inf, unit="dB", status="ok")
-    assert json.loads(exports.cases_json(data.board, [("unet", [score])]))[0]["value"] == "inf"
-    assert float(rows_of(exports.cases_csv(data.board, [("unet", [score])]))[0]["value"]) == math.inf
+    as_json = exports.cases_json(data.board, [exports.case_lines_json("unet", [score])])
+    assert json.loads(as_json)["rows"][0]["value"] == "inf"
+    assert float(rows_of(exports.cases_csv([exports.case_lines_csv(data.board, "unet", [score])]))[0]["value"]) == math.inf
 
 
 def test_formulas_are_quoted_numbers_are_not() -> None:
@@ -58,18 +59,3 @@ def test_formulas_are_quoted_numbers_are_not() -> None:
 
 def test_disguises_are_removed() -> None:
     assert exports.clean("a\x00b\x02c\u202ed\u2066e\x85f\nä→−") == "abcdef\nä→−"
-
-
-def test_bibtex_is_escaped_and_says_phantom() -> None:
-    board = boards.retitled(boards.heads(canaries=0), "}\\input{/etc/passwd} 50% & $x_1$ #~^").board
-    entry = exports.bibtex(board, board.rows[0], "2026-11-21-abc", "2026")
-    assert entry.startswith("@misc{radbench-mri-to-ct-unet-2026-11-21-abc,\n")
-    assert "\\input" not in entry
-    assert r"\}\textbackslash{}input\{/etc/passwd\} 50\% \& \$x\_1\$ \#\textasciitilde{}\textasciicircum{}" in entry
-    assert "(phantom)" in entry
-    # Braces that are not escaped must pair up, else the entry swallows what follows.
-    depth = 0
-    for before, char in zip(" " + entry, entry, strict=False):
-        depth += (char == "{") - (char == "}") if before != "\\" else 0
-        assert depth >= 0
-    assert depth == 0

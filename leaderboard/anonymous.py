@@ -1,0 +1,71 @@
+"""Sealed cases under anonymous ids: the same on every page, export and edition, and of no use for finding the case.
+
+An id is the beginning of a hash over what only the holder of the sealed data has: the hashes of the case's reference files.
+A hash over the case's own id would be undone by trying all ids. The order of pages and tables is that of the anonymous ids,
+so that it does not give the original one away either. Public cases (train, val, canary) keep their names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from benchmark.contract import Case, Score
+from leaderboard.records import BoardData
+
+DIGITS = 8
+"""Characters of an id (5 bits each); more where two cases of one board would share them."""
+
+
+def anonymised(data: BoardData) -> BoardData:
+    """The board with sealed cases renamed and put in the order of their new names, in the listing, the scores and the reasons."""
+    if data.board.split != "test":
+        return data
+    names = aliases(data)
+    cases = sorted(
+        # The order of drawing stays that of the original ids: the same intervals must come out of the published tables.
+        (case.model_copy(update={"id": names[case.id], "key": case.drawing}) for case in data.cases),
+        key=lambda case: case.id,
+    )
+    scores = {name: tuple(_renamed(table, names)) for name, table in data.scores.items()}
+    return replace(data, cases=tuple(cases), scores=scores, case_keys={})
+
+
+def aliases(data: BoardData) -> dict[str, str]:
+    """Anonymous id of every case that the board's tables name."""
+    board = data.board
+    ids = sorted({case.id for case in data.cases} | {s.case for table in data.scores.values() for s in table})
+    hashes = {id: _digits(f"{board.task.name}/{board.dataset.edition}/{data.case_keys.get(id, '')}/{id}") for id in ids}
+    length = next(n for n in range(DIGITS, 53) if len({h[:n] for h in hashes.values()}) == len(ids))
+    return {id: f"t-{digits[:length]}" for id, digits in hashes.items()}
+
+
+def key_of(case: Case, files: Mapping[str, str]) -> str:
+    """What identifies a sealed case to its holder alone: one hash over those of its reference files, by path in the edition."""
+    prefix = f"references/{case.id}/"
+    own = sorted(f"{path} {sha}" for path, sha in files.items() if path.startswith(prefix))
+    return hashlib.sha256("\n".join(own).encode()).hexdigest() if own else ""
+
+
+def _digits(text: str) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=").lower()
+
+
+def _renamed(table: Sequence[Score], names: Mapping[str, str]) -> list[Score]:
+    by_case: dict[str, list[Score]] = {}
+    for score in table:
+        alias = names[score.case]
+        # Copied by hand: a board may hold a million scores, and they were validated when they were made.
+        copy = Score.__new__(Score)
+        values = {**score.__dict__, "case": alias}
+        if score.reason:
+            values["reason"] = re.sub(rf"(?<![\w-]){re.escape(score.case)}(?![\w-])", alias, score.reason)
+        object.__setattr__(copy, "__dict__", values)
+        object.__setattr__(copy, "__pydantic_fields_set__", score.__pydantic_fields_set__)
+        object.__setattr__(copy, "__pydantic_extra__", None)
+        object.__setattr__(copy, "__pydantic_private__", None)
+        by_case.setdefault(alias, []).append(copy)
+    return [score for alias in sorted(by_case) for score in by_case[alias]]

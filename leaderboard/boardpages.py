@@ -1,0 +1,76 @@
+"""The pages and files of one board: the task, its cases, its fairness, and a page for each submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from leaderboard import casetable, downloads, figures
+from leaderboard.downloads import Files
+from leaderboard.environment import render
+from leaderboard.records import BoardData
+from leaderboard.strips import strips
+from leaderboard.tables import tables_of
+from leaderboard.views import BoardView, Line
+
+ROWS = 50
+"""Rows of a board on one page; with more, further pages follow."""
+
+
+@dataclass
+class Made:
+    """Files of one board."""
+
+    pages: dict[str, str] = field(default_factory=dict)
+    assets: dict[str, bytes] = field(default_factory=dict)
+
+
+def build(data: BoardData, view: BoardView, base_url: str = "") -> Made:
+    """All pages, pictures and downloads of a board."""
+    made = Made()
+    shown, pictures = strips(data, view)
+    view = replace(view, strips=shown)
+    made.assets |= pictures
+    tables = tables_of(data)
+    taken = downloads.board_files(data, view.slug, base_url)
+    made.assets |= taken.files
+    _page(
+        made, "task.html", f"{view.folder}index.html", view=view, figures=figures.figures(data, view, tables),
+        kinds=figures.legend_kinds(view), downloads=taken.board, cites=taken.cite_board, first=view.lines[:ROWS], pages=_pages(view),
+        time=figures.time_measure(view), lazy={}, groups="",
+    )  # fmt: skip
+    for number, path in _pages(view)[1:]:
+        lines = view.lines[(number - 1) * ROWS : number * ROWS]
+        _page(
+            made, "rows.html", path, view=view, lines=lines, pages=_pages(view), number=number,
+            time=figures.time_measure(view),
+        )  # fmt: skip
+    if view.has_cases:
+        _page(
+            made, "cases.html", f"{view.folder}cases/index.html", view=view, hardness=casetable.hardness(view, tables)
+        )
+    for strip in view.strips:
+        _page(made, "case.html", f"{view.folder}cases/{strip.case}/index.html", view=view, strip=strip, viewer="")
+    for line in view.lines:
+        _submission(made, data, view, line, taken)
+    return made
+
+
+def _page(made: Made, template: str, path: str, **values: object) -> None:
+    made.pages[path] = render(template, path, **values)
+
+
+def _pages(view: BoardView) -> list[tuple[int, str]]:
+    """(number, path) of the pages that the rows of a board are on."""
+    count = max(1, -(-len(view.lines) // ROWS))
+    return [(n, f"{view.folder}index.html" if n == 1 else f"{view.folder}rows-{n}.html") for n in range(1, count + 1)]
+
+
+def _submission(made: Made, data: BoardData, view: BoardView, line: Line, taken: Files) -> None:
+    name = line.row.method.name
+    scores = data.scores.get(name, ())
+    _page(
+        made, "submission.html", line.href, view=view, line=line, downloads=taken.rows[name], cites=taken.cite_row[name],
+        strips=[(strip, cell) for strip in view.strips for cell in strip.cells if cell.name == name],
+        errors=casetable.errors(scores),
+        case_rows=casetable.case_rows(scores, [case.id for case in data.cases], view.columns),
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""The templates and what they may call. Everything that is not markup of our own is cleaned and escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from leaderboard import exports, marks, numbers, pictures
+from leaderboard.views import MODELS, STATUS
+
+HERE = Path(__file__).parent
+
+STRIP_CELLS = 6
+"""So many submissions are shown beside each other in a strip; each has its pictures on its own page too."""
+
+
+def render(template: str, path: str, **values: Any) -> str:
+    """The page at `path` in the snapshot, with marks."""
+    return _ENVIRONMENT.get_template(template).render(root="../" * path.count("/"), path=path, **values)
+
+
+def _finalize(value: Any) -> Any:
+    """Every text that is not markup of our own loses its control characters before it is escaped."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else exports.clean(value)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {
+        "ASSETS": Markup(marks.ASSETS),
+        "BANNER": Markup(marks.BANNER),
+        "DATE": Markup(marks.DATE),
+        "EDITION": Markup(marks.EDITION),
+        "MODELS": MODELS,
+        "STATUS": STATUS,
+        "STRIP_CELLS": STRIP_CELLS,
+        "STOPS": pictures.stops(),
+    }
+    environment.filters |= {
+        "plain": numbers.plain,
+        "seconds": numbers.seconds,
+        "percent": numbers.percent,
+        "rank": numbers.rank,
+        # For text that holds marks: escaped, but not cleaned.
+        "shown": lambda text: Markup(escape(text)),
+        "repr": repr,
+    }
+    return environment
+
+
+_ENVIRONMENT = _environment()

@@ -1,0 +1,108 @@
+"""The whole edition as two Parquet files: every per-case value, and every aggregate with its interval and rank.
+
+Bytes depend on the content and on the version of pyarrow alone: no times, no compression, one fixed page format, strings by
+dictionary in the order of their appearance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.contract import Board
+from leaderboard import exports
+from leaderboard.records import BoardData
+
+CASES, AGGREGATES = "scores.parquet", "aggregates.parquet"
+"""Names of the files."""
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+"""Texts, each stored once."""
+
+CASE_SCHEMA = pa.schema(
+    [(name, pa.float64() if name == "value" else TEXT) for name in exports.CASE_COLUMNS],
+    metadata={"title": "radbench: per-case scores of an edition"},
+)
+"""One row a submission, case and metric of every board."""
+
+_NUMBERS = {
+    "rank", "rank_low", "rank_high", "value", "low", "high", "level", "median", "median_low", "median_high", "seconds_median",
+}  # fmt: skip
+_COUNTS = {"n", "n_worst", "n_excluded", "failed"}
+
+AGGREGATE_SCHEMA = pa.schema(
+    [
+        (name, pa.float64() if name in _NUMBERS else pa.int64() if name in _COUNTS else TEXT)
+        for name in exports.AGGREGATE_COLUMNS
+    ],
+    metadata={"title": "radbench: aggregates, intervals and ranks of an edition"},
+)
+"""One row a submission and metric of every board."""
+
+
+def cases_table(boards: Sequence[BoardData]) -> pa.Table:
+    """All per-case values, board by board and row by row in the order of the pages."""
+    parts = []
+    for data in boards:
+        board = data.board
+        scores = [(row.method.name, s) for row in board.rows for s in data.scores.get(row.method.name, ())]
+        head = exports.board_identity(board)
+        columns: list[pa.Array] = [_repeated(text, len(scores)) for text in head]
+        columns.append(_texts([name for name, _ in scores]))
+        columns += [_texts([s.case for _, s in scores]), _texts([s.metric for _, s in scores])]
+        columns.append(pa.array([s.value for _, s in scores], pa.float64()))
+        columns += [_texts([s.unit for _, s in scores]), _texts([s.status for _, s in scores])]
+        columns.append(_texts([s.reason for _, s in scores]))
+        parts.append(pa.table(columns, schema=CASE_SCHEMA))
+    return _joined(parts, CASE_SCHEMA)
+
+
+def aggregates_table(boards: Iterable[Board]) -> pa.Table:
+    """All aggregates, board by board and row by row."""
+    parts = []
+    for board in boards:
+        rows = exports.aggregates(board, board.rows)
+        columns: list[pa.Array] = []
+        for name, values in zip(
+            exports.AGGREGATE_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(AGGREGATE_SCHEMA), strict=True
+        ):
+            kind = AGGREGATE_SCHEMA.field(name).type
+            columns.append(_texts([str(v) for v in values]) if kind == TEXT else pa.array(values, kind))
+        parts.append(pa.table(columns, schema=AGGREGATE_SCHEMA))
+    return _joined(parts, AGGREGATE_SCHEMA)
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The file. Arrow's own schema is left out of it, since it repeats in binary what the columns say."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        version="2.6",
+        data_page_version="1.0",
+        compression="none",
+        use_dictionary=[f.name for f in table.schema if f.type == TEXT],
+        write_statistics=True,
+        row_group_size=1 << 20,
+        store_schema=False,
+    )
+    return bytes(sink.getvalue())
+
+
+def _joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    table = pa.concat_tables(parts) if parts else schema.empty_table()
+    return table.unify_dictionaries().combine_chunks()
+
+
+def _repeated(text: str, n: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * n, pa.int32()), pa.array([exports.clean(text)], pa.string()))
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    cleaned: dict[str, str] = {}
+    for value in values:
+        if value not in cleaned:
+            cleaned[value] = exports.clean(value)
+    return pa.array([cleaned[value] for value in values], pa.string()).dictionary_encode()

@@ -1,0 +1,180 @@
+"""The figures of a task page: which rows and measures they show, and how many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from leaderboard.charts import bars, difference, rows, scatter
+from leaderboard.charts.svg import Axis, round_out, round_out_log
+from leaderboard.records import BoardData
+from leaderboard.tables import Tables, standing
+from leaderboard.views import MODELS, BoardView, Column, Line
+
+LINES = 20
+"""Charts with a line for each submission show so many, the best ranked ones."""
+POINTS = 200
+"""The scatter shows so many."""
+WIDE = 300.0
+"""Width of the front's intervals."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Drawings of one board; empty where there is too little to draw."""
+
+    scatter: Markup = Markup("")
+    cost: Markup = Markup("")
+    distributions: tuple[tuple[str, str, Markup], ...] = ()
+    """(metric id, title, drawing), one a metric that has values on cases."""
+    difference: Markup = Markup("")
+    stability: Markup = Markup("")
+    cut: int = 0
+    """How many rows are left out of the charts with a line each."""
+
+
+def figures(data: BoardData, view: BoardView, tables: Tables) -> Figures:
+    """All figures of a task page."""
+    if not view.lines:
+        return Figures()
+    shown = view.lines[:LINES]
+    columns = [column for column in view.columns if column.scale is not None]
+    time = time_measure(view)
+    distributions = []
+    for m, column in enumerate(view.columns):
+        lines = [
+            rows.Cases(line.row.method.title, line.kind, tables.of(i, m), line.row.failed)
+            for i, line in enumerate(shown)
+        ]
+        if any(line.values.size for line in lines):
+            info = column.info
+            drawn = rows.distribution(f"d-{m}", lines, info.title, info.unit, info.direction, column.places)
+            distributions.append((info.id, info.title, drawn))
+    cut = max(0, len(view.lines) - LINES)
+    many = len(view.lines) > 1
+    return Figures(
+        scatter=_scatter("scatter", view, _measure(columns[0]), _measure(columns[1]))
+        if len(columns) > 1
+        else Markup(""),
+        cost=_scatter("cost", view, time, _measure(columns[0])) if columns and many else Markup(""),
+        distributions=tuple(distributions),
+        cut=cut,
+        **_ranks(data, view, tables, shown),
+    )
+
+
+def time_measure(view: BoardView) -> scatter.Measure:
+    """Seconds a case, on a logarithmic axis."""
+    low, high = round_out_log(line.row.seconds_median for line in view.lines)
+    return scatter.Measure("time", "Time", "s/case", "lower", low, high, log=True)
+
+
+def _measure(column: Column) -> scatter.Measure:
+    scale, info = column.scale, column.info
+    assert scale is not None
+    return scatter.Measure(info.id, info.title, info.unit, info.direction, scale.low, scale.high)
+
+
+def _scatter(id: str, view: BoardView, horizontal: scatter.Measure, vertical: scatter.Measure) -> Markup:
+    points = [
+        scatter.Point(
+            line.row.method.name, line.row.method.title, line.kind,
+            _triple(line, horizontal.id), _triple(line, vertical.id),
+            f"{line.row.method.title}: {_words(view, line, horizontal.id)}, {_words(view, line, vertical.id)}",
+        )
+        for line in view.lines[:POINTS]
+    ]  # fmt: skip
+    return scatter.scatter(id, points, horizontal, vertical)
+
+
+def _triple(line: Line, id: str) -> tuple[float, float, float]:
+    if id == "time":
+        return (line.row.seconds_median,) * 3
+    a = line.row.aggregate(id)
+    return (a.value, a.low, a.high)
+
+
+def _words(view: BoardView, line: Line, id: str) -> str:
+    if id == "time":
+        return f"{line.seconds} s a case"
+    cell = next(cell for cell in line.cells if cell.column.info.id == id)
+    unit = cell.column.info.unit
+    return f"{cell.column.info.title} {cell.value}{' ' + unit if unit else ''} ({cell.span})"
+
+
+def _ranks(data: BoardData, view: BoardView, tables: Tables, shown: tuple[Line, ...]) -> dict[str, Markup]:
+    found = standing(data, tables)
+    if found is None:
+        return {}
+    stable = [
+        rows.Stability(
+            line.row.method.title, line.kind, found.frequency[i].tolist(), line.row.rank, line.row.rank_low, line.row.rank_high
+        )
+        for i, line in enumerate(shown)
+    ]  # fmt: skip
+    order = sorted(range(len(shown)), key=lambda i: (found.mean_rank[i], i))
+    place = {shown[i].row.method.name: k for k, i in enumerate(order)}
+    placed = [
+        difference.Placed(
+            shown[i].row.method.title,
+            shown[i].kind,
+            float(found.mean_rank[i]),
+            frozenset(place[name] for name in shown[i].row.tied_with if name in place),
+        )
+        for i in order
+    ]
+    ranks = min(len(view.lines), len(shown) + 2)
+    return {
+        "stability": rows.stability("stability", stable, ranks),
+        "difference": difference.critical_difference("difference", placed),
+    }
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The best row of one kind of model, for the front's figure."""
+
+    kind: str
+    title: str
+    line: Line | None
+    drawn: Markup
+
+
+@dataclass(frozen=True)
+class Question:
+    """Traditional or generative, for one task."""
+
+    view: BoardView
+    column: Column
+    kinds: tuple[Kind, ...]
+    ticks: Markup
+
+
+def question(view: BoardView) -> Question | None:
+    """The best classical, learned and generative row by the task's first metric, on one axis; None without any."""
+    if not view.columns:
+        return None
+    column = view.columns[0]
+    best: dict[str, Line] = {}
+    sign = 1 if column.info.direction == "lower" else -1
+    for line in view.lines:
+        own = sign * line.cells[0].aggregate.value
+        if line.kind not in best or own < sign * best[line.kind].cells[0].aggregate.value:
+            best[line.kind] = line
+    if not any(kind in best for kind in ("traditional", "learned", "generative")):
+        return None
+    best.pop("other", None)
+    triples = {kind: _triple(line, column.info.id) for kind, line in best.items()}
+    low, high = round_out([v for triple in triples.values() for v in triple])
+    axis = Axis(low, high, 14.0, WIDE - 14.0)
+    kinds = []
+    for kind in ("traditional", "learned", "generative"):
+        drawn = bars.wide(axis, kind, *triples[kind], WIDE) if kind in triples else Markup("")
+        kinds.append(Kind(kind, MODELS[kind], best.get(kind), drawn))
+    return Question(view, column, tuple(kinds), bars.tick_row(axis, WIDE))
+
+
+def legend_kinds(view: BoardView) -> list[tuple[str, str]]:
+    """(kind, title) of the kinds of model on a board, in the figure's order."""
+    return [(kind, title) for kind, title in MODELS.items() if any(line.kind == kind for line in view.lines)]

@@ -1,0 +1,41 @@
+"""What a page leaves open until its edition is known, and how it is filled in.
+
+What is not known before the content is (the edition's id, which is a hash of it) or depends on where a page stands (in its
+edition or as the newest one at the front) is left as a mark and filled in by `fill`. Marks are made of control
+characters, and control characters are taken out of every text that a page shows, so no text can hold a mark.
+"""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+EDITION, DATE, YEAR, ASSETS, BANNER = (f"\x02{name}\x03" for name in ("edition", "date", "year", "assets", "banner"))
+"""Marks: id, date, year, the way to the edition's files, and the line that says which edition this is."""
+
+
+def fill(text: str, path: str, edition: str, *, front: bool) -> bytes:
+    """Put in what was left open, for the page at `path` in edition `edition`, or for its copy at the front."""
+    up = "../" * path.count("/")
+    site = up if front else up + "../../"
+    return (
+        text.replace(BANNER, _banner(path, edition, site, front))
+        .replace(ASSETS, f"{up}editions/{edition}/" if front else up)
+        .replace(EDITION, edition)
+        .replace(DATE, edition[:10])
+        .replace(YEAR, edition[:4])
+        .encode("utf-8")
+    )
+
+
+def _banner(path: str, edition: str, site: str, front: bool) -> str:
+    if front and path == "editions/index.html":
+        return Markup('Newest edition: <a href="{}editions/{}/index.html">{}</a>').format(site, edition, edition)
+    if front:
+        return Markup(
+            'Newest edition, <strong>{}</strong>. To cite: <a href="{}editions/{}/{}">permanent page</a>. '
+            '<a href="{}editions/index.html">All editions</a>.'
+        ).format(edition, site, edition, path, site)
+    return Markup(
+        'Edition <strong>{}</strong>; this page never changes. <a href="{}{}">The same page in the newest edition</a>. '
+        '<a href="{}editions/index.html">All editions</a>.'
+    ).format(edition, site, path, site)

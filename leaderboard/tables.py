@@ -1,0 +1,117 @@
+"""The per-case tables of a board as one array, and what is drawn from it: mean ranks and how they vary over the bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from benchmark.contract import Board, Score
+from benchmark.scoring import sampling_for
+from benchmark.statistics import bootstrap
+from benchmark.statistics.ranking import competition
+from leaderboard.records import BoardData
+
+DRAWS = 1000
+"""Draws for the picture of how stable ranks are; the rank intervals of the table are the board's own."""
+
+FAILED = ("missing", "invalid")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All per-case values of a board."""
+
+    cases: tuple[str, ...]
+    """Case ids, the middle axis."""
+    values: NDArray[np.float64]
+    """(rows, cases, metrics) in the board's order; NaN where there is no value: set-level metrics, excluded cases."""
+    failed: NDArray[np.bool_]
+    """(rows, cases): whether the output was missing or invalid, so that the values are the worst ones."""
+
+    def of(self, row: int, metric: int) -> NDArray[np.float64]:
+        """The values of valid outputs of one row and metric."""
+        column = self.values[row, :, metric]
+        return column[~self.failed[row] & ~np.isnan(column)]
+
+
+def tables_of(data: BoardData) -> Tables:
+    """Put the score tables into one array; cases that no listing names come last."""
+    board = data.board
+    known = [case.id for case in data.cases]
+    further = sorted({s.case for row in board.rows for s in data.scores.get(row.method.name, ())} - set(known))
+    cases = {id: i for i, id in enumerate([*known, *further])}
+    metrics = {metric.id: i for i, metric in enumerate(board.metrics)}
+    values = np.full((len(board.rows), len(cases), len(metrics)), np.nan)
+    failed = np.zeros((len(board.rows), len(cases)), bool)
+    for r, row in enumerate(board.rows):
+        flat, bad = _flat(data.scores.get(row.method.name, ()), cases, metrics)
+        values[r] = np.reshape(flat, (len(cases), len(metrics)))
+        failed[r, bad] = True
+    return Tables(tuple(cases), values, failed)
+
+
+def _flat(table: Sequence[Score], cases: dict[str, int], metrics: dict[str, int]) -> tuple[list[float], list[int]]:
+    width = len(metrics)
+    flat = [float("nan")] * (len(cases) * width)
+    bad = []
+    for score in table:
+        status = score.status
+        if status == "excluded" or score.metric not in metrics:
+            continue
+        flat[cases[score.case] * width + metrics[score.metric]] = score.value
+        if status in FAILED:
+            bad.append(cases[score.case])
+    return flat, bad
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the rows of a board stand by the mean of their ranks."""
+
+    mean_rank: NDArray[np.float64]
+    """(rows,): mean over cases and ranking metrics of the rank among all rows."""
+    frequency: NDArray[np.float64]
+    """(rows, ranks): in which part of the draws the row took rank 1, 2, …"""
+
+
+def standing(data: BoardData, tables: Tables) -> Standing | None:
+    """Mean ranks and their bootstrap; None with fewer than two rows or where no ranking metric has values on cases.
+
+    A set-level metric ranks every case alike. Ranks within a case are competition ranks, as in the rule `mean_of_ranks`.
+    """
+    board = data.board
+    losses = _losses(board, tables)
+    if len(board.rows) < 2 or losses is None:
+        return None
+    weights = np.asarray(board.task.ranking.weights, float)
+    ranks = rankdata(losses, method="min", axis=0) @ weights / weights.sum()  # (rows, cases)
+    counts = sampling_for(board.task, data.cases, draws=DRAWS).counts
+    drawn = competition_rows(bootstrap.means(counts, np.ascontiguousarray(ranks[:, : counts.shape[1]].T)))
+    frequency = np.zeros((len(board.rows), len(board.rows)))
+    for r in range(len(board.rows)):
+        frequency[r] = np.bincount(drawn[:, r].astype(int) - 1, minlength=len(board.rows)) / len(drawn)
+    return Standing(ranks.mean(axis=1), frequency)
+
+
+def competition_rows(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Competition ranks within each row of `statistic`."""
+    return np.apply_along_axis(competition, 1, statistic)
+
+
+def _losses(board: Board, tables: Tables) -> NDArray[np.float64] | None:
+    """(rows, cases, ranking metrics), smaller is better, without cases that any row lacks."""
+    index = {metric.id: i for i, metric in enumerate(board.metrics)}
+    columns, on_cases = [], False
+    for id in board.task.ranking.metrics:
+        sign = 1.0 if board.metrics[index[id]].direction == "lower" else -1.0
+        column = sign * tables.values[:, :, index[id]]
+        if np.isnan(column).all():
+            column = np.repeat([[sign * row.aggregate(id).value] for row in board.rows], len(tables.cases), axis=1)
+        else:
+            on_cases = True
+        columns.append(np.nan_to_num(column, nan=np.inf, posinf=np.inf, neginf=-np.inf))
+    return np.stack(columns, axis=2) if on_cases else None

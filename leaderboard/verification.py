@@ -1,0 +1,320 @@
+"""Whether a published site is what it says: every hash, and every number from the per-case tables again.
+
+An edition is read back from its own files (`board.json`, `cases.json`, `sampling.json`), without the store. From the per-case
+scores come the aggregates, intervals, ranks and ties once more, by the very functions that made them; from the records come all
+tables once more, which must be the published ones byte for byte (Parquet: value for value, since its bytes name the library).
+
+What cannot be had from per-case scores is said and not passed over: values and intervals of set-level metrics, which need the
+images, and fairness, which needs attributes of single sealed cases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from benchmark import board as boards
+from benchmark import metrics, scoring, store
+from benchmark.contract import Aggregate, Board, Case, Row, Score
+from benchmark.errors import DataError
+from benchmark.statistics import bootstrap
+from leaderboard import downloads, exports_parquet, history, site
+from leaderboard.marks import fill
+from leaderboard.records import BoardData
+
+TOLERANCE = 1e-9
+"""Relative difference up to which two machines may differ in a sum."""
+
+
+@dataclass
+class Verified:
+    """What a verification found."""
+
+    differences: list[str] = field(default_factory=list)
+    """What is not as it should be, in the order found; empty for a site that is right."""
+    unchecked: list[str] = field(default_factory=list)
+    """What could not be recomputed, and why."""
+    editions: int = 0
+    files: int = 0
+    numbers: int = 0
+    """Numbers that were recomputed."""
+
+
+def verify(root: Path) -> Verified:
+    """Check the site in that folder. Raises `DataError` where there is no site."""
+    found = Verified()
+    folders = sorted(path for path in (root / "editions").glob("[!.]*") if path.is_dir())
+    if not folders:
+        raise DataError(
+            "edition_missing", f"there is no edition in {root}", action="Name the folder that `radbench publish` made."
+        )
+    records: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        record = _record(folder, found)
+        if record is not None:
+            records[folder.name] = record
+            found.editions += 1
+            _files(folder, record["files"], found, extra={"edition.json"})
+            _edition(folder, record, found)
+    _chain(list(records.values()), found)
+    _front(root, records, found)
+    return found
+
+
+def _record(folder: Path, found: Verified) -> dict[str, Any] | None:
+    path = folder / "edition.json"
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        expected = site.sealed(record)["seal"]
+        if record["id"] != folder.name:
+            raise ValueError(f"it calls itself {record['id']!r}")
+        if record["seal"] != expected:
+            raise ValueError(f"its seal is {record['seal']}, its content gives {expected}")
+        if record["date"] != record["id"][:10] or not record["content"].startswith(record["id"][11:]):
+            raise ValueError("its date or its content hash is not that of its id")
+        if not isinstance(record["files"], dict) or not isinstance(record["boards"], list):
+            raise ValueError("it lists no files or no boards")
+        return dict(record)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found.differences.append(f"{path}: {_said(error)}")
+        return None
+
+
+def _said(error: BaseException) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error).replace("\n", " ")
+
+
+def _files(folder: Path, hashes: Mapping[str, str], found: Verified, extra: set[str]) -> None:
+    """Every file that the record lists, by hash, and no other."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+    for path, digest in sorted(hashes.items()):
+        if path not in there:
+            found.differences.append(f"{folder / path}: it is missing")
+            continue
+        actual = hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        found.files += 1
+        if actual != digest:
+            found.differences.append(f"{folder / path}: its sha256 is {actual}, the edition says {digest}")
+    for path in sorted(there - hashes.keys() - extra):
+        found.differences.append(f"{folder / path}: the edition does not list it")
+
+
+def _chain(records: Sequence[Mapping[str, Any]], found: Verified) -> None:
+    """Numbers without gaps, each edition naming the seal of the one before."""
+    ordered = sorted(records, key=lambda record: int(record["number"]))
+    for i, record in enumerate(ordered):
+        if record["number"] != i + 1:
+            found.differences.append(f"edition {record['id']}: its number is {record['number']}, expected {i + 1}")
+        before = {"id": ordered[i - 1]["id"], "seal": ordered[i - 1]["seal"]} if i else None
+        if record.get("before") != before:
+            found.differences.append(f"edition {record['id']}: the edition before it is not the one that it names")
+    for earlier, later in pairwise(ordered):
+        expected = hashlib.sha256(history.change_bytes(history.change(earlier, later))).hexdigest()
+        if later["files"].get("changes.json") != expected:
+            found.differences.append(f"edition {later['id']}: changes.json is not what the two editions give")
+
+
+def _front(root: Path, records: Mapping[str, Mapping[str, Any]], found: Verified) -> None:
+    """The pages at the front, by the hashes of `newest.json`."""
+    path = root / site.NEWEST
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        expected = site.sealed(record)["seal"]
+        if record["seal"] != expected:
+            raise ValueError(f"its seal is {record['seal']}, its content gives {expected}")
+        if record["edition"] not in records or record["path"] != f"editions/{record['edition']}/index.html":
+            raise ValueError(f"it names the edition {record['edition']!r}, which is not there")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found.differences.append(f"{path}: {_said(error)}")
+        return
+    for name, digest in sorted(record["files"].items()):
+        page = root / name
+        actual = hashlib.sha256(page.read_bytes()).hexdigest() if page.is_file() else "missing"
+        found.files += 1
+        if actual != digest:
+            found.differences.append(f"{page}: its sha256 is {actual}, {site.NEWEST} says {digest}")
+
+
+def _edition(folder: Path, record: Mapping[str, Any], found: Verified) -> None:
+    """All tables and numbers of one edition."""
+    data: list[BoardData] = []
+    for item in record["boards"]:
+        where = folder / "tasks" / str(item.get("slug", ""))
+        try:
+            one = read_board(where)
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            found.differences.append(f"{where}: its tables cannot be read: {_said(error)}")
+            continue
+        data.append(one)
+        slug = where.name
+        if json.loads(json.dumps(history.summary(one, slug))) != item:
+            found.differences.append(f"{folder / 'edition.json'}: what it says of {slug} is not what board.json says")
+        _numbers(where, one, found)
+        try:
+            made = downloads.board_files(one, slug, record.get("base_url", "")).files
+        except (ValueError, KeyError, TypeError, StopIteration) as error:
+            found.differences.append(f"{where}: its tables cannot be made again: {_said(error)}")
+            continue
+        for path, content in made.items():
+            _compare(folder, path, content, record["id"], found)
+    if len(data) == len(record["boards"]):
+        _whole(folder, record, data, found)
+
+
+def _whole(folder: Path, record: Mapping[str, Any], data: Sequence[BoardData], found: Verified) -> None:
+    files, _ = downloads.edition_files(data, record.get("base_url", ""))
+    for path, content in files.items():
+        if not path.endswith(".parquet"):
+            _compare(folder, path, content, record["id"], found)
+    tables = {
+        exports_parquet.CASES: exports_parquet.cases_table(data),
+        exports_parquet.AGGREGATES: exports_parquet.aggregates_table([one.board for one in data]),
+    }
+    for path, table in tables.items():
+        try:
+            published = pq.read_table(folder / path)
+        except (OSError, pa.ArrowException) as error:
+            found.differences.append(f"{folder / path}: it cannot be read: {_said(error)}")
+            continue
+        if published.column_names != table.column_names or any(
+            published[name].to_pylist() != table[name].to_pylist() for name in table.column_names
+        ):
+            found.differences.append(f"{folder / path}: it does not hold the numbers of the boards")
+
+
+def _compare(folder: Path, path: str, content: bytes, edition: str, found: Verified) -> None:
+    if path.endswith(downloads.MARKED):
+        content = fill(content.decode("utf-8"), path, edition, front=False)
+    file = folder / path
+    if file.is_file() and (published := file.read_bytes()) != content:
+        found.differences.append(f"{file}: {_first_difference(published, content)}")
+
+
+def _first_difference(published: bytes, made: bytes) -> str:
+    pairs = zip(
+        published.decode("utf-8", "replace").splitlines(), made.decode("utf-8", "replace").splitlines(), strict=False
+    )
+    for number, (a, b) in enumerate(pairs, start=1):
+        if a != b:
+            at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+            start = max(0, at - 30)
+            return f"line {number} says …{a[start : at + 30]!r}, the tables give …{b[start : at + 30]!r}"
+    return "it is longer or shorter than what the tables give"
+
+
+def read_board(folder: Path) -> BoardData:
+    """A board from its published files. The cases carry opaque group numbers and their place in the order of drawing."""
+    board = Board.model_validate(_rows_of(folder / "board.json"))
+    tables: dict[str, list[Score]] = {row.method.name: [] for row in board.rows}
+    for item in _rows_of(folder / "cases.json")["rows"]:
+        tables[item.pop("submission")].append(Score.model_validate(item))
+    sampling = json.loads((folder / "sampling.json").read_text("utf-8"))
+    listed = {"seed": bootstrap.SEED, "draws": bootstrap.DRAWS, "level": bootstrap.LEVEL, "split": board.split}
+    if differing := [key for key, value in listed.items() if sampling[key] != value]:
+        raise ValueError(f"sampling.json was made with another {', '.join(differing)}")
+    task = board.task
+    cases = []
+    for place, item in enumerate(sampling["cases"]):
+        attributes = {}
+        if task.cluster:
+            attributes[task.cluster] = item["cluster"]
+        if task.stratify:
+            attributes[task.stratify] = item["stratum"]
+        cases.append(Case(id=item["case"], split=board.split, attributes=attributes, key=f"{place:08d}"))
+    return BoardData(board=board, scores=tables, cases=cases)
+
+
+def _rows_of(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text("utf-8")))
+
+
+def _numbers(where: Path, data: BoardData, found: Verified) -> None:
+    """Aggregates, intervals, ranks and ties from the per-case tables."""
+    board = data.board
+    differences = []
+    try:
+        levels = {used.id: metrics.find(used.name).level for used in board.task.metrics}
+        if board.rows and data.cases:
+            differences = [*_aggregates(data, levels, found)]
+            if board.task.ranking.rule == "performance_and_fairness":
+                found.unchecked.append(f"{where}: ranks by performance and fairness need attributes of single cases")
+            else:
+                differences += _ranks(data, found)
+    except (DataError, KeyError, ValueError, TypeError, IndexError, StopIteration) as error:
+        differences = [f"the numbers cannot be recomputed: {_said(error)}"]
+    by_set = [id for id, level in levels.items() if level == "set"] if board.rows else []
+    if by_set:
+        found.unchecked.append(
+            f"{where}: {', '.join(by_set)} are taken over the whole set; their values need the images"
+        )
+    if any(row.fairness is not None for row in board.rows):
+        found.unchecked.append(f"{where}: fairness needs attributes of single cases, which are not published")
+    now = store.scorer_version()
+    if differences and board.scorer != now:
+        found.unchecked.append(
+            f"{where}: scored by {board.scorer}, and this is {now}, which gives other numbers "
+            f"({differences[0]}); verify it with the version that made it"
+        )
+        return
+    found.differences += [f"{where}: {text}" for text in differences]
+
+
+def _aggregates(data: BoardData, levels: Mapping[str, str], found: Verified) -> Iterator[str]:
+    task = data.board.task
+    own = task.model_copy(update={"metrics": tuple(m for m in task.metrics if levels[m.id] == "case")})
+    for row in data.board.rows:
+        table = data.scores[row.method.name]
+        again = {a.metric: a for a in scoring.aggregate(own, data.cases, table)}
+        for a in row.aggregates:
+            if a.metric not in again:
+                continue
+            for name in Aggregate.model_fields:
+                found.numbers += 1
+                published, made = getattr(a, name), getattr(again[a.metric], name)
+                if not _same(published, made, abs(a.value) if isinstance(a.value, float) else 0.0):
+                    yield f"{row.method.name}, {a.metric}: {name} is {published}, the cases give {made}"
+        failed = len({s.case for s in table if s.status in ("missing", "invalid")})
+        found.numbers += 1
+        if row.failed != failed and any(level == "case" for level in levels.values()):
+            yield f"{row.method.name}: {row.failed} failed cases, the table has {failed}"
+
+
+def _ranks(data: BoardData, found: Verified) -> Iterator[str]:
+    rows = sorted(data.board.rows, key=lambda row: row.method.name)
+    names = [row.method.name for row in rows]
+    tables = [data.scores[name] for name in names]
+    ranks = boards.ranked(data.board.task, data.cases, tables, [row.aggregates for row in rows])
+    for i, row in enumerate(rows):
+        made = {
+            "rank": float(ranks.rank[i]),
+            "rank_low": float(ranks.low[i]),
+            "rank_high": float(ranks.high[i]),
+            "tied_with": tuple(name for j, name in enumerate(names) if j != i and ranks.tied[i, j]),
+        }
+        for name, value in made.items():
+            found.numbers += 1
+            if getattr(row, name) != value:
+                yield f"{row.method.name}: {name} is {getattr(row, name)}, the cases give {value}"
+    found.numbers += 1
+    if [row.method.name for row in sorted(rows, key=_order)] != [row.method.name for row in data.board.rows]:
+        yield "the rows are not in the order of their ranks"
+
+
+def _order(row: Row) -> tuple[float, str]:
+    return row.rank, row.method.name
+
+
+def _same(a: object, b: object, scale: float) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= TOLERANCE * max(abs(a), abs(b), scale)
+    return a == b
