@@ -139,7 +139,7 @@ def score_cases(
             else:
                 options = {**declared.options, **metric.options}
                 assert declared.collect is not None
-                parts[metric.id].append(declared.collect(inputs or _empty(task, reference), **options))
+                parts[metric.id].append(declared.collect(inputs or _inputs(reference, None), **options))
         if hints and inputs is not None and isinstance(reference.content, Volume):
             hint = content_hint(inputs.reference, inputs.prediction, inputs.mask)
             found_hints |= {case.id: hint} if hint else {}
@@ -168,12 +168,6 @@ def _inputs(reference: Reference, prediction: Any) -> CaseInputs:
         spacing=reference.grid.spacing if reference.grid is not None else None,
         reference_memo=reference.memo,
     )
-
-
-def _empty(task: Task, reference: Reference) -> CaseInputs:
-    """What a set-level metric sees of a case without a valid output: no points, or no prediction at all."""
-    kind = task.output(task.scoring.prediction).kind
-    return _inputs(reference, {"type": "Multiple points", "points": []} if kind == "points" else None)
 
 
 def _case_score(
@@ -285,8 +279,9 @@ def _set_aggregate(
             drawn = np.asarray(metric.reduce_many(parts, counts, **merged), np.float64)
         else:
             drawn = np.array([metric.reduce(parts, row, **merged).value for row in counts])
-        ends = bootstrap.widened_interval(drawn, sampling)
-        low, high = (point.value, point.value) if np.isnan(ends).any() else ends
+        drawn = drawn[~np.isnan(drawn)]  # a draw may lack what the metric needs, such as any healthy scan
+        if len(drawn):
+            low, high = bootstrap.widened_interval(drawn, sampling)
         method = f"percentile bootstrap, {len(drawn)} draws, widened{sampling.wording}"
     return Aggregate(metric=id, value=float(point.value), low=low, high=high, n=len(parts), method=method)
 
