@@ -101,6 +101,8 @@ def _rows(
                 seconds_median=float(np.median([case.seconds for case in run.cases if case.case in tests])),
                 seconds_start=run.start_seconds,
                 failed=len(worst),
+                flags=run.flags,
+                cost=run.cost,
                 fairness=fair[i],
             )
         )

@@ -78,6 +78,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "Mend the keys that the message names; submissions/README.md lists them all.",
             ),
             Kind(
+                "build_failed",
+                "The Containerfile cannot be built.",
+                "Read the lines of the build above the message; build it by hand with the same engine.",
+            ),
+            Kind(
                 "image_unreadable",
                 "The image or archive cannot be read.",
                 "Write it with `docker save IMAGE | gzip -c > name.tar.gz`, one image in it.",
@@ -190,6 +195,12 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
     },
 }
 """Every code by group: whose it is, what it means, what to do."""
+
+
+def in_words(group: str, code: str) -> str:
+    """What a code means and what to do, in fixed words that no container had a part in. Raises `KeyError` when there is none."""
+    kind = CATALOGUE[group][code]
+    return f"{kind.meaning} {kind.action}"
 
 
 class RadbenchError(Exception):
