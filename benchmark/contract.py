@@ -45,6 +45,8 @@ class Socket(Record):
     """What a participant reads."""
     unit: str = ""
     """Unit of the values, such as HU; empty where arbitrary."""
+    optional: bool = False
+    """For an input: a case may lack it. A case has at least one volume among its inputs; `inputs.json` lists those that are there."""
     like: str = ""
     """For an output volume: the slug of the reference socket whose grid it must have (default: the scored reference)."""
 
@@ -266,6 +268,8 @@ class Task(Record):
     """Attribute that names the patient or scan, where one has several cases: resampling draws clusters, not cases."""
     stratify: str = ""
     """Attribute within which resampling is stratified, such as site."""
+    shown_edition: Literal["sample", "phantom"] = "sample"
+    """What a demonstration shows: the real sample where it can be fetched, or the phantoms where the sample is too small to compare on."""
     claims: tuple[Claim, ...] = ()
     """What papers claim, for the page that asks traditional or generative."""
 
@@ -292,6 +296,10 @@ class Task(Record):
             slugs = [socket.slug for socket in sockets]
             if len(set(slugs)) < len(slugs):
                 raise ValueError(f"{group}: slugs must be unique, found {slugs}")
+        if wrong := [socket.slug for socket in (*self.outputs, *self.references) if socket.optional]:
+            raise ValueError(f"optional: found on {wrong}, expected on inputs alone")
+        if not any(socket.is_volume for socket in self.inputs) and any(socket.optional for socket in self.inputs):
+            raise ValueError("optional: expected a volume among the inputs of a task with optional ones")
         ids = [metric.id for metric in self.metrics]
         if len(set(ids)) < len(ids):
             raise ValueError(f"metrics: ids must be unique, found {ids}; give `id` where a metric is used twice")

@@ -93,6 +93,10 @@ class Edition:
         """Content of an input socket: a `Volume` or a parsed JSON value."""
         return read_content(self.input_folder(case), socket, case)
 
+    def has_input(self, socket: Socket, case: str) -> bool:
+        """Whether a case has this input; only an optional one may be absent."""
+        return (self.input_folder(case) / socket.file(case)).exists()
+
     def read_reference(self, socket: Socket, case: str) -> Any:
         """Content of a reference socket: a `Volume` or a parsed JSON value."""
         return read_content(self.reference_folder(case), socket, case)
@@ -139,12 +143,12 @@ def write_content(folder: Path, socket: Socket, case: str, content: Content, *, 
         path.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
 
-def interfaces(task: Task) -> list[dict[str, Any]]:
-    """Content of `/input/inputs.json`: the sockets, in Grand Challenge's form."""
+def interfaces(sockets: Sequence[Socket]) -> list[dict[str, Any]]:
+    """Content of `/input/inputs.json`: the sockets that a case has, in Grand Challenge's form."""
     kinds = {"image": "Image", "segmentation": "Segmentation", "points": "Multiple points", "value": "Anything"}
     return [
         {"interface": {"slug": s.slug, "kind": kinds[s.kind], "relative_path": s.path, "title": s.title or s.slug}}
-        for s in task.inputs
+        for s in sockets
     ]
 
 
@@ -209,10 +213,13 @@ def _make_one(root: Path, task: Task, planned: PlannedCase, compress: bool) -> d
         for socket in sockets:
             if socket.slug in contents:
                 write_content(folder, socket, id, contents[socket.slug], compress=compress)
-            elif tree == "inputs":
+            elif tree == "inputs" and not socket.optional:
                 raise DataError("reference_invalid", f"case {id} has no content for input {socket.slug!r}")
+    given = [socket for socket in task.inputs if socket.slug in files.inputs]
+    if not any(socket.is_volume for socket in given) and any(socket.is_volume for socket in task.inputs):
+        raise DataError("reference_invalid", f"case {id} has no volume among its inputs")
     (root / "inputs" / id / "inputs.json").write_text(
-        json.dumps(interfaces(task), indent=1, sort_keys=True) + "\n", "utf-8"
+        json.dumps(interfaces(given), indent=1, sort_keys=True) + "\n", "utf-8"
     )
     return {
         path.relative_to(root).as_posix(): sha256_of(path)

@@ -38,8 +38,11 @@ def make(
 def best(
     folder: TaskFolder, work: Workplace, progress: Progress, *, cache: Path, say: Callable[[str], None]
 ) -> Edition:
-    """The real sample where the task has one and it can be fetched, else the phantoms; says which when it must choose."""
-    if hasattr(folder.data(), "sample"):
+    """What a demonstration shows: the real sample where the task shows one and it can be fetched, else the phantoms.
+
+    Says so when a sample cannot be had.
+    """
+    if folder.task.shown_edition == "sample" and hasattr(folder.data(), "sample"):
         try:
             return make(folder, "sample", work, progress, cache=cache, say=say)
         except InfrastructureError as error:

@@ -62,7 +62,11 @@ def _key(edition: Edition, case: Case) -> str:
 
 
 def _input(task: Task, edition: Edition, case: Case) -> Callable[[], Volume]:
-    return partial(edition.read_input, task.input(task.display.input), case.id)
+    """The input that the task shows, or the first volume there is where a case lacks it."""
+    shown = task.input(task.display.input)
+    if shown.optional and not edition.has_input(shown, case.id):
+        shown = next(socket for socket in task.inputs if socket.is_volume and edition.has_input(socket, case.id))
+    return partial(edition.read_input, shown, case.id)
 
 
 def _reference(task: Task, edition: Edition, case: Case, slug: str) -> Callable[[], Volume]:

@@ -73,7 +73,8 @@ def draw(key: tuple[object, ...], *, sex: str, kind: Literal["enhancing", "non_e
     size = float(np.exp(spread(np.log(15.5), 0.24, np.log(9.5), np.log(23.0))))
     size *= WOMEN_VOLUME ** (1 / 3) if sex == "female" else 1.0
     solid = kind == "non_enhancing"
-    ring = not solid and rng.random() < 0.8
+    # A large tumour outgrows its vessels: only small ones enhance throughout.
+    ring = not solid and (rng.random() < 0.7 or size > 14)
     rim = 0.0 if solid else spread(5.6, 0.9, 4.0, 7.5) if ring else 99.0
     shape = [spread(1.0, 0.14, 0.7, 1.35) for _ in range(3)]
     mean = float(np.prod(shape)) ** (1 / 3)
