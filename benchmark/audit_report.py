@@ -102,8 +102,18 @@ def html(audit: Audit) -> str:
         keep_trailing_newline=True,
     )
     titles = {p.name: p.title for p in audit.population.partitions}
+    held: dict[str, list[str]] = {}
+    for gap in audit.fairness.gaps:
+        if gap.within and titles[gap.partition] not in held.setdefault(titles[gap.within], []):
+            held[titles[gap.within]].append(titles[gap.partition])
     return environment.get_template("audit.html").render(
-        audit=audit, measures=measures(audit), number=number, p=p_text, remarks=REMARKS, titles=titles
+        audit=audit,
+        measures=measures(audit),
+        number=number,
+        p=p_text,
+        remarks=REMARKS,
+        titles=titles,
+        withins=[{"within": within, "of": ", ".join(names)} for within, names in held.items()],
     )
 
 

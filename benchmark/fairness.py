@@ -156,6 +156,8 @@ class Gap(Record):
     """95th percentile of that null distribution."""
     p: float | None = None
     """Permutation p-value of the gap, two-sided by construction."""
+    within: str = ""
+    """Attribute within whose values labels were shuffled, such as site where the task is stratified by it; empty: freely."""
     p_holm: float | None = None
     """p after Holm's correction over all gaps of the same submission."""
     more_than_chance: bool = False

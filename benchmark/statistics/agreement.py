@@ -72,7 +72,7 @@ def agreement(
 def tau(first: Floats, second: Floats) -> float | None:
     """Kendall's τ-b of two rankings; None where one of them ties everything."""
     value = float(kendalltau(first, second).statistic)
-    return None if np.isnan(value) else value
+    return None if np.isnan(value) else round(value, 12)  # 1 is 1
 
 
 def podium(ranks: Floats, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:

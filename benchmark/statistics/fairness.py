@@ -21,6 +21,8 @@ from benchmark.statistics.population import Grouped
 
 Floats = NDArray[np.float64]
 TPR, FPR = "true_positive_rate", "false_positive_rate"
+TRADING = 0.5
+"""Share of the patients who must find someone to trade labels with in their own stratum, for labels to be shuffled within strata."""
 SLOW_DRAWS, SLOW_PERMUTATIONS = 200, 499
 """For set-level metrics that evaluate one draw at a time."""
 
@@ -101,6 +103,8 @@ class _Computed:
     """(groups, columns)."""
     ends: gaps.GroupIntervals | None
     test: gaps.GapTest | None
+    within: str
+    """Attribute within whose values labels were shuffled."""
     given: dict[str, Floats]
     """By attribute held fixed, p (columns,)."""
     ratios: Floats
@@ -131,9 +135,9 @@ def _compute(
         draws = SLOW_DRAWS if item.slow else gaps.DRAWS
         ends = gaps.group_intervals(measure, labels, number, compared, grouped.units, values=stacked, draws=draws)
     tested = np.where(compared[labels] & (labels >= 0), labels, -1)
-    plan = gaps.shuffling(tested, grouped.units) if compared.sum() > 1 else None
+    plan, within = _plan(grouped, partition, tested) if compared.sum() > 1 else (None, "")
     shuffles = min(permutations, SLOW_PERMUTATIONS) if item.slow else permutations
-    test = gaps.gap_test(measure, plan, number, shuffles) if plan and plan.movable else None
+    test = gaps.gap_test(measure, plan, number, shuffles) if plan is not None else None
     return _Computed(
         reasons,
         compared,
@@ -141,7 +145,8 @@ def _compute(
         values,
         ends,
         test,
-        _given(grouped, partition, tested, measure, number, shuffles) if test else {},
+        within,
+        _given(grouped, partition, tested, measure, number, shuffles, within) if test else {},
         gaps.ratio(values[compared]) if compared.sum() > 1 else np.full(len(batch) * submissions, np.nan),
         len(np.unique(grouped.units)) == len(grouped.units),
     )
@@ -171,6 +176,7 @@ def _gap(partition: Partition, item: Audited, computed: _Computed, s: int, colum
             "null_mean": _number(test.null_mean[column]) if test else None,
             "null_high": _number(test.null_high[column]) if test else None,
             "p": _number(test.p[column]) if test else None,
+            "within": computed.within,
             "given": tuple(Given(attribute=name, p=float(p[column])) for name, p in computed.given.items()),
             "note": "" if test else "Not tested: no two patients could trade places between these groups.",
         }
@@ -216,6 +222,21 @@ def _withheld(partition: Partition, g: int, groups: NDArray[np.intp], item: Audi
     return ""
 
 
+def _plan(grouped: Grouped, partition: Partition, tested: NDArray[np.intp]) -> tuple[gaps.Shuffling | None, str]:
+    """How to shuffle this partition, and within the values of which attribute.
+
+    Where the task is stratified (by site), labels are traded within strata, as the bootstrap draws within them: what a stratum
+    adds to the values then neither hides a gap nor passes for one. Where too few have someone to trade with, they trade freely,
+    and the warning that the two attributes go together must do.
+    """
+    if grouped.stratum and grouped.stratum not in partition.attributes:
+        held = gaps.shuffling(tested, grouped.units, grouped.attribute(grouped.stratum))
+        if held is not None and held.movable >= TRADING:
+            return held, grouped.stratum
+    free = gaps.shuffling(tested, grouped.units)
+    return (free, "") if free is not None and free.movable else (None, "")
+
+
 def _given(
     grouped: Grouped,
     partition: Partition,
@@ -223,6 +244,7 @@ def _given(
     measure: gaps.Measure,
     number: int,
     permutations: int,
+    within: str,
 ) -> dict[str, Floats]:
     """p-values with each attribute held fixed that is strongly associated with this one."""
     if len(partition.attributes) > 1:
@@ -232,6 +254,8 @@ def _given(
         pair = {link.first, link.second}
         if link.strong and partition.name in pair:
             other = (pair - {partition.name}).pop()
+            if other == within:
+                continue  # the gap's own test holds it fixed
             plan = gaps.shuffling(tested, grouped.units, grouped.attribute(other))
             if plan is not None:
                 # Where one attribute determines the other nothing can move, and p is 1: the two cannot be told apart.

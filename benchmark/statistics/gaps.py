@@ -79,9 +79,14 @@ class Shuffling:
     """(items,): items trade labels only within a block."""
 
     @property
-    def movable(self) -> bool:
-        """Whether any block holds items of two groups: else every shuffle is the same."""
-        return any(len(set(self.label[(self.block == b) & (self.label >= 0)])) > 1 for b in np.unique(self.block))
+    def movable(self) -> float:
+        """Share of the labelled items that have someone to trade with: in their block there is another label."""
+        labelled = self.label >= 0
+        free = 0
+        for block in np.unique(self.block[labelled]):
+            here = self.label[labelled & (self.block == block)]
+            free += len(here) if len(np.unique(here)) > 1 else 0
+        return free / max(int(labelled.sum()), 1)
 
 
 def shuffling(groups: Index, units: Index, given: Index | None = None) -> Shuffling | None:

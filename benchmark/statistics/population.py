@@ -31,6 +31,8 @@ class Grouped:
     """For each partition of the population, the group of each case (cases,)."""
     population: Population
     """The same as a record."""
+    stratum: str = ""
+    """The attribute by which the task is stratified, where it is one of those declared."""
 
     def attribute(self, name: str) -> Index:
         """The group of each case by one attribute."""
@@ -95,7 +97,9 @@ def group(task: Task, cases: Sequence[Case], kind: str) -> Grouped:
         associations=_associations(task, cases, units, titles),
     )
     people = people.model_copy(update={"unmeasurable": tuple(_unmeasurable(people))})
-    return Grouped(cases, units, tuple(index for _, index in found), people)
+    return Grouped(
+        cases, units, tuple(index for _, index in found), people, task.stratify if task.stratify in titles else ""
+    )
 
 
 def _value(case: Case, name: str) -> str:
