@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from datetime import date as Date
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +14,38 @@ from benchmark.dataset import Edition
 from benchmark.errors import DataError, SubmissionError
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
-from leaderboard import anonymous
-from leaderboard.site import BoardData, CanaryCase, Published, publish
+from leaderboard import anonymous, embargo
+from leaderboard.site import BoardData, CanaryCase, Published, parsed_date, publish
 
 Entry = tuple[Task, Edition, Sequence[tuple[RunRecord, store.ScoreRecord]]]
 """A task, the edition that was scored, and its runs with their scores."""
 
 
-def publish_boards(entries: Sequence[Entry], root: Path, site: Path, date: str) -> Published:
-    """Publish one board an entry; unchanged content changes not a byte of the site."""
-    return publish(site, [board_data(*entry, root) for entry in entries], date=date)
+def publish_boards(
+    entries: Sequence[Entry], root: Path, site: Path, date: str, base_url: str | None = None
+) -> Published:
+    """Publish one board an entry; unchanged content changes not a byte of the site.
+
+    Submissions under embargo on that day are anonymous in it. `base_url` is the site's address, for citations; None keeps the one
+    that was last given. Raises `UsageError` for a bad date or address.
+    """
+    day = parsed_date(date)
+    return publish(site, [_veiled_data(entry, root, day) for entry in entries], date=date, base_url=base_url)
+
+
+def _veiled_data(entry: Entry, root: Path, day: Date) -> BoardData:
+    """Names are hidden before the board is made, so that nothing made from it (ties, notes, audits, pictures) can hold one."""
+    task, edition, scored = entry
+    if all(run.method.embargo is None for run, _ in scored):
+        return board_data(task, edition, scored, root)
+    key = embargo.load_key(root)
+    methods = [embargo.veiled(run.method, day, key) for run, _ in scored]
+    hidden = [
+        (run.model_copy(update={"method": method}), score.model_copy(update={"method": method}))
+        for (run, score), method in zip(scored, methods, strict=True)
+    ]
+    real = {method.name: run.method for (run, _), method in zip(scored, methods, strict=True)}
+    return embargo.veiled_board(board_data(task, edition, hidden, root), real, key)
 
 
 def board_data(

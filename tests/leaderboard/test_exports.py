@@ -23,7 +23,9 @@ def test_case_table_is_tidy_and_exact() -> None:
     assert {row["data"] for row in rows} == {"phantom"}
     expected = [(s.case, s.metric, s.value, s.unit, s.status, s.reason) for _, t in tables for s in t]
     assert [(r["case"], r["metric"], float(r["value"]), r["unit"], r["status"], r["reason"]) for r in rows] == expected
-    as_json = json.loads(exports.cases_json(data.board, [exports.case_lines_json(name, t) for name, t in tables]))["rows"]
+    as_json = json.loads(exports.cases_json(data.board, [exports.case_lines_json(name, t) for name, t in tables]))[
+        "rows"
+    ]
     assert [(r["case"], r["metric"], r["value"]) for r in as_json] == [e[:3] for e in expected]
     assert [r["status"] for r in rows if r["submission"] == "water"].count("invalid") == 2 * 3
 
@@ -43,7 +45,9 @@ def test_infinity_is_a_word_in_json_and_readable_in_csv() -> None:
     score = Score(case="c", metric="psnr", value=math.inf, unit="dB", status="ok")
     as_json = exports.cases_json(data.board, [exports.case_lines_json("unet", [score])])
     assert json.loads(as_json)["rows"][0]["value"] == "inf"
-    assert float(rows_of(exports.cases_csv([exports.case_lines_csv(data.board, "unet", [score])]))[0]["value"]) == math.inf
+    assert (
+        float(rows_of(exports.cases_csv([exports.case_lines_csv(data.board, "unet", [score])]))[0]["value"]) == math.inf
+    )
 
 
 def test_formulas_are_quoted_numbers_are_not() -> None:
