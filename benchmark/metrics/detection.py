@@ -57,6 +57,10 @@ def scan_scores(scans: Sequence[Scan]) -> roc.Ranked:
     return roc.ranked(positive, score)
 
 
+MOST_MARKS = 100
+"""Marks that count in a scan, the most probable ones, as in LUNA16."""
+
+
 def froc_curve(scans: Sequence[Scan]) -> tuple[Floats, Floats, Floats]:
     """The whole FROC curve: false positives a scan, sensitivity, and the threshold of each point, from (0, 0) on.
 
@@ -145,12 +149,16 @@ def _candidate_sensitivity(scans: Sequence[Scan], weights: Floats, threshold: fl
 
 def _candidate_specificity(scans: Sequence[Scan], weights: Floats, threshold: float) -> Floats:
     spared = _counted(scans, weights, lambda s: int((s.false_positives < threshold).sum()))
-    return _ratio(spared, _counted(scans, weights, lambda s: len(s.false_positives)), empty=1.0)
+    ratio = _ratio(spared, _counted(scans, weights, lambda s: len(s.false_positives)), empty=1.0)
+    # A scan that was left out holds no mark at all, which alone would count as perfect.
+    return ratio * _ratio(_counted(scans, weights, lambda s: not s.missing), weights.sum(axis=1))
 
 
 def _false_positives(scans: Sequence[Scan], weights: Floats, threshold: float) -> Floats:
-    called = _counted(scans, weights, lambda s: int((s.false_positives >= threshold).sum()))
-    return _ratio(called, weights.sum(axis=1))
+    def called(scan: Scan) -> float:
+        return MOST_MARKS if scan.missing else int((scan.false_positives >= threshold).sum())
+
+    return _ratio(_counted(scans, weights, called), weights.sum(axis=1))
 
 
 def declare(
@@ -177,7 +185,8 @@ def declare(
 
     def reduce_many(parts: Sequence[Any], weights: ArrayLike, **chosen: Any) -> Floats:
         rows = np.atleast_2d(np.asarray(weights, np.float64))
-        return many(parts, rows, **{key: value for key, value in chosen.items() if key not in ignored})
+        values = many(parts, rows, **{key: value for key, value in chosen.items() if key not in ignored})
+        return np.where(rows.sum(axis=1) > 0, values, np.nan)  # a draw without any case has no value
 
     def reduce(parts: Sequence[Any], weights: ArrayLike, **chosen: Any) -> MetricValue:
         value = float(reduce_many(parts, weights, **chosen)[0]) if len(parts) else float("nan")
@@ -202,7 +211,7 @@ def declare(
     )
 
 
-MARKS = {"max_marks": 100}
+MARKS = {"max_marks": MOST_MARKS}
 POINT = {**MARKS, "threshold": 0.5}
 HIT = (
     "a mark hits a lesion when its squared distance to the centre is below (strictly) the squared radius; of several marks on a "
@@ -296,18 +305,19 @@ _declare(
     "candidate_specificity",
     "Specificity (candidates)",
     _candidate_specificity,
-    "Share of the marks on no lesion that stay below `threshold`; 1 where there are none.",
+    "Share of the marks on no lesion that stay below `threshold`, 1 where there are none, times the share of scans with a valid "
+    "prediction.",
     POINT,
 )
 _declare(
     "false_positives_per_scan",
     "False positives a scan",
     _false_positives,
-    "Marks of at least `threshold` on no lesion and no irrelevant finding, a scan.",
+    "Marks of at least `threshold` on no lesion and no irrelevant finding, a scan; a scan without a valid prediction counts 100.",
     POINT,
     unit="1/scan",
     direction="lower",
     limits=(0.0, float("inf")),
-    worst=100.0,
+    worst=float(MOST_MARKS),
     undefined="there is no scan",
 )

@@ -330,3 +330,15 @@ def test_luna16_files_that_cannot_be_read(tmp_path):
     (tmp_path / "r.csv").write_text("seriesuid,coordX,coordY,coordZ,probability\n1,2,3,x,1\n")
     with pytest.raises(SubmissionError):
         points.read_luna16_marks(tmp_path / "r.csv")
+
+
+def test_leaving_a_scan_out_is_no_way_to_gain():
+    false = (reference(((0, 0, 0), 8)), marks(((0, 0, 0), 0.9), ((99, 0, 0), 0.9)))
+    for name in ("false_positives_per_scan", "cpm", "scan_auc", "candidate_ap"):
+        metric = find(name)
+        sign = 1 if metric.direction == "higher" else -1
+        well = (reference(), marks())
+        given, left_out = value(name, [false, well]), value(name, [(false[0], None), well])
+        assert sign * left_out.value <= sign * given.value, name
+    assert value("candidate_specificity", [(false[0], None)]).value == 0
+    assert value("false_positives_per_scan", [(false[0], None)]).value == 100
