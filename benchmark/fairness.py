@@ -245,7 +245,7 @@ class Agreement(Record):
     taus: tuple[Tau, ...]
     """Kendall's τ between every two rules."""
     podium_agrees: bool
-    """Whether every rule gives ranks 1 to 3 to the same submissions in the same order."""
+    """Whether no rule puts behind another submission one that the task's own rule has on the podium and in front of it."""
     reorderings: tuple[Reordering, ...] = ()
     """Where leaving one submission out would reorder the others under `synthrad2023`."""
     warnings: tuple[str, ...] = ()

@@ -53,7 +53,11 @@ def agreement(
         Tau(first=a, second=b, tau=tau(ranks[a], ranks[b])) for i, a in enumerate(ranks) for b in list(ranks)[i + 1 :]
     ]
     called = [(titles or {}).get(name, name) for name in names]
-    podiums = {other: podium(values, called) for other, values in ranks.items()}
+    podiums = {
+        other: podium(values, called)
+        for other, values in ranks.items()
+        if other == rule or contradicts(ranks[rule], values)
+    }
     changed = leave_one_out(losses, names, options) if len(names) <= LEFT_OUT_AT_MOST else ()
     return Agreement(
         orders=tuple(
@@ -63,7 +67,7 @@ def agreement(
             for other, values in ranks.items()
         ),
         taus=tuple(taus),
-        podium_agrees=len(set(podiums.values())) == 1,
+        podium_agrees=len(podiums) == 1,
         reorderings=changed,
         warnings=(*_podium_warnings(rule, podiums), *_reordering_warnings(rule, changed, titles or {})),
     )
@@ -79,6 +83,15 @@ def podium(ranks: Floats, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Who holds ranks 1 to 3, best first; those who tie stand together, in the order of their names."""
     places = sorted({float(value) for value in ranks if value <= 3})
     return tuple(tuple(sorted(name for name, value in zip(names, ranks, strict=True) if value == p)) for p in places)
+
+
+def contradicts(declared: Floats, other: Floats) -> bool:
+    """Whether some submission on the podium by `declared` ranks is behind, by the `other` ranks, one that it was in front of.
+
+    To tie what the other tells apart is no contradiction: rules that test say "not settled" more often than rules that count.
+    """
+    ahead = (declared[:, None] < declared) & (declared[:, None] <= 3)
+    return bool((ahead & (other[:, None] > other)).any())
 
 
 def leave_one_out(
@@ -115,7 +128,7 @@ def leave_one_out(
 def _podium_warnings(rule: str, podiums: Mapping[str, tuple[tuple[str, ...], ...]]) -> list[str]:
     others: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for other, places in podiums.items():
-        if places != podiums[rule]:
+        if other != rule:
             others.setdefault(places, []).append(WORDS[other])
     return [
         f"The podium hangs on the ranking rule: by {WORDS[rule]}, this board's rule, it is {_written(podiums[rule])}; "

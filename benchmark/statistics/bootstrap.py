@@ -157,7 +157,7 @@ def means(counts: Floats, values: Floats) -> Floats:
     sums = counts @ (flat if finite.all() else np.where(finite, flat, 0.0))
     for sign in () if finite.all() else (np.inf, -np.inf):
         held = counts @ (flat == sign).astype(np.float64) > 0
-        sums = np.where(held, sums + sign, sums)
+        sums = np.where(held, np.where(np.isinf(sums), np.nan, sign), sums)
     with np.errstate(invalid="ignore"):
         drawn = sums / np.where(total > 0, total, np.nan)
     return drawn.reshape(counts.shape[0], *values.shape[1:])
