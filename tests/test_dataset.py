@@ -1,5 +1,6 @@
 """Editions: the same bytes each time, whole or absent, inputs and references apart."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -50,10 +51,13 @@ def test_every_hash_is_checked(toy: TaskFolder, tmp_path: Path) -> None:
         dataset.load(tmp_path, toy.task, "phantom", check=True)
 
 
-def test_an_unchanged_plan_is_reused_and_a_changed_one_is_not(toy: TaskFolder, tmp_path: Path) -> None:
-    root = dataset.prepare(tmp_path, toy.task, toy.maker("phantom")(), workers=1).root
+@pytest.mark.parametrize("kind", ["phantom", "real"])
+def test_an_unchanged_plan_is_reused_and_a_changed_one_is_not(toy: TaskFolder, tmp_path: Path, kind: str) -> None:
+    plan = toy.maker("phantom")()
+    plan = dataclasses.replace(plan, info=plan.info.model_copy(update={"kind": kind}))
+    root = dataset.prepare(tmp_path, toy.task, plan, workers=1).root
     stamp = (root / "dataset.json").stat().st_mtime_ns
-    dataset.prepare(tmp_path, toy.task, toy.maker("phantom")(), workers=1)
+    dataset.prepare(tmp_path, toy.task, plan, workers=1)
     assert (root / "dataset.json").stat().st_mtime_ns == stamp
     changed = dataset.prepare(tmp_path, toy.task, toy.maker("phantom")(seed=9), workers=1)
     assert changed.info.parameters == {"seed": 9}
