@@ -43,8 +43,9 @@ class Session(Protocol):
 class Engine(Protocol):
     """A way to run models. One whose session can be warm also has `cold()`, the same engine with a fresh start a case."""
 
-    name: str
-    """Name on the row, such as `process/invoke`."""
+    @property
+    def name(self) -> str:
+        """Name on the row, such as `process/invoke`."""
 
     def session(self, limits: Limits, log: Path) -> AbstractContextManager[Session]:
         """Start the model under these limits; its standard output and error go to `log`. Everything is gone on exit."""

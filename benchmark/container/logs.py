@@ -17,6 +17,7 @@ class CappedLog:
     def __init__(self, path: Path, most: int) -> None:
         self.path, self.most = path, most
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
         self._lock = threading.Lock()
         self._head = bytearray()
         self._tail = bytearray()
@@ -42,6 +43,11 @@ class CappedLog:
         if excess > 0:
             del self._tail[:excess]
             self._dropped += excess
+
+    def peek(self) -> bytes:
+        """What was printed in this section so far, its middle left out."""
+        with self._lock:
+            return bytes(self._head) + bytes(self._tail)
 
     def section(self) -> bytes:
         """End the section: what was printed in it, cut to the limit. A new one begins."""

@@ -25,6 +25,8 @@ WATCH_SECONDS = 0.1
 KILLED = 137
 ENTRY_POINT_ERRORS = (126, 127)
 """What engines answer when the image's entry point cannot be run or is not there."""
+INIT_ERRORS = (b"failed to exec pid1", b"[FATAL tini")
+"""What Podman's and Docker's init processes print instead, since the start has gone well by then."""
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Container:
         self._reader: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
         self._ended = threading.Event()
+        self._paused = False
         self._group: dict[str, Path] = {}
         self._id = ""
 
@@ -109,14 +112,19 @@ class Container:
     def pause(self) -> None:
         """Hold all of its processes still."""
         shell.call(self.runtime, "pause", self.name)
+        self._paused = True
 
     def unpause(self) -> None:
-        """Let them go on."""
-        shell.call(self.runtime, "unpause", self.name)
+        """Let them go on, where they are held."""
+        if self._paused:
+            self._paused = False
+            shell.call(self.runtime, "unpause", self.name)
 
     def stop(self) -> None:
         """TERM to its first process, five seconds, KILL to everything in it."""
         if self.alive:
+            with contextlib.suppress(InfrastructureError):
+                self.unpause()  # what is held still cannot end
             shell.call(self.runtime, "stop", f"--time={GRACE_SECONDS}", self.name, check=False)
             if not self.wait(GRACE_SECONDS):
                 self.kill()
@@ -172,13 +180,16 @@ class Container:
                 f"the container hit its memory limit and ended with exit code {code}",
                 expected=f"at most {self.limits.memory_mb} MiB, /tmp and /dev/shm included",
             )
-        if not began:
-            if code in ENTRY_POINT_ERRORS:
+        printed = self.log.peek()
+        if code and (began or code in ENTRY_POINT_ERRORS):
+            if not began or any(words in printed for words in INIT_ERRORS):
                 return SubmissionError(
                     "crashed", "the image's entry point cannot be started", expected="a program that is in the image"
                 )
-            text = shell.last_line(self.log.section())
-            raise InfrastructureError("engine_failed", f"{self.runtime.name} could not start the container: {text}")
+        elif not began:
+            raise InfrastructureError(
+                "engine_failed", f"{self.runtime.name} could not start the container: {shell.last_line(printed)}"
+            )
         if code == 0:
             return None
         by = " (killed from inside, the memory limit was not hit)" if code == KILLED else ""

@@ -242,7 +242,10 @@ class ExecSession(ContainerSession):
 
 
 class InvokeSession(ContainerSession):
-    """A server that answers case after case. One that fails in a case is removed, and the next case gets a new one."""
+    """A server that answers case after case. One that fails in a case is removed, and the next case gets a new one.
+
+    Between cases it is held still, so that nothing in it changes the folders while they are read and filled again.
+    """
 
     def __init__(self, engine: ContainerEngine, limits: Limits, folder: Path, log: Path) -> None:
         super().__init__(engine, limits, folder, log)
@@ -274,6 +277,7 @@ class InvokeSession(ContainerSession):
             assert server is not None and reach is not None
             self.fresh_folders(inputs)
             before = server.snapshot()
+            server.unpause()
             begin = time.monotonic()
             try:
                 reach.invoke(self.limits.seconds)
@@ -303,11 +307,8 @@ class InvokeSession(ContainerSession):
         if not self.warm:
             self._stop()
             return server.verdict or self.collected(output)
-        server.pause()
-        try:
-            return server.verdict or self.collected(output)
-        finally:
-            server.unpause()
+        self._hold(server)
+        return server.verdict or self.collected(output)
 
     def _why(self, error: SubmissionError) -> SubmissionError:
         """What the container's end says, where that says more than a broken connection."""
@@ -350,10 +351,22 @@ class InvokeSession(ContainerSession):
                         expected="GET /health on port 4743 to answer 200",
                     )
                 time.sleep(HEALTH_SECONDS)
+            ready = time.monotonic() - begin
+            if self.warm:
+                self._hold(server)
         except BaseException:
             self._stop()
             raise
-        self.start_seconds = self.start_seconds or time.monotonic() - begin
+        self.start_seconds = self.start_seconds or ready
+
+    @staticmethod
+    def _hold(server: Container) -> None:
+        """Hold the server still; one that ended by itself is still enough."""
+        try:
+            server.pause()
+        except InfrastructureError:
+            if not server.wait(1.0):
+                raise
 
     def _reached(self, server: Container) -> bool:
         """Whether the helper is in the container's network, which it can be once the container has a process."""

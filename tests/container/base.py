@@ -6,6 +6,7 @@ network, and named by a hash of what they are made of, so that a second run buil
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -14,14 +15,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from benchmark.container import ImageRecord, Runtime, find_engine, intake
+from benchmark.container import ImageRecord, Runtime, find_engine, intake, ownership
+from benchmark.container.commands import OWNER_LABEL
 from benchmark.errors import InfrastructureError
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "radbench-tests"
@@ -203,16 +205,42 @@ def taken_in(reference: str) -> ImageRecord:
 
 
 def residue() -> dict[str, list[str]]:
-    """What is there of containers, volumes, mounts, scratch folders and loop devices of the harness."""
+    """What is there of containers, mounts, loop devices and scratch folders of this process or of harnesses that are dead.
+
+    What belongs to another process that lives is at work, not left behind.
+    """
+
+    def ours(owner: str) -> bool:
+        return owner == ownership.owner() or not ownership.alive(owner)
+
+    form = f'{{{{.Names}}}} {{{{index .Labels "{OWNER_LABEL}"}}}}'
+    listed = podman("ps", "--all", f"--format={form}", f"--filter=label={OWNER_LABEL}").splitlines()
+    folders = []
+    for folder in Path(tempfile.gettempdir()).glob(f"{ownership.PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if ours((folder / ownership.OWNER_FILE).read_text("utf-8")):
+                folders.append(str(folder))
     mounts = Path("/proc/self/mounts").read_text("utf-8").splitlines()
     loops = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True).stdout.splitlines()
     return {
-        "containers": podman("ps", "--all", "--format={{.Names}}", "--filter=name=radbench-").split(),
-        "volumes": podman("volume", "ls", "--quiet").split(),
-        "mounts": [line for line in mounts if "radbench-scratch" in line],
-        "folders": sorted(str(path) for path in Path(tempfile.gettempdir()).glob("radbench-scratch-*")),
-        "loops": [line for line in loops if "radbench-scratch" in line],
+        "containers": sorted(line.split()[0] for line in listed if ours(line.split()[1])),
+        "folders": sorted(folders),
+        "mounts": [line for line in mounts if any(folder in line for folder in folders) or "deleted" in line],
+        "loops": [line for line in loops if "(deleted)" in line or any(folder in line for folder in folders)],
     }
+
+
+@contextlib.contextmanager
+def clean_machine() -> Iterator[None]:
+    """Run a test alone among those that start containers, and fail when it leaves a container, mount, loop device or folder."""
+    engine()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "machine.lock"):
+        before = residue()
+        volumes = podman("volume", "ls", "--quiet").split()
+        yield
+        assert residue() == before
+        assert set(podman("volume", "ls", "--quiet").split()) <= set(volumes)
 
 
 def _hash(*parts: str) -> str:

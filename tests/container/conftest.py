@@ -21,9 +21,8 @@ def engine() -> Runtime:
 @pytest.fixture
 def clean(engine: Runtime) -> Iterator[None]:
     """Fails when the test leaves a container, a volume, a mount, a loop device or a scratch folder behind."""
-    before = base.residue()
-    yield
-    assert base.residue() == before
+    with base.clean_machine():
+        yield
 
 
 @pytest.fixture
