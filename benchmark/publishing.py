@@ -36,9 +36,8 @@ def publish_boards(
 def _veiled_data(entry: Entry, root: Path, day: Date) -> BoardData:
     """Names are hidden before the board is made, so that nothing made from it (ties, notes, audits, pictures) can hold one."""
     task, edition, scored = entry
-    if all(run.method.embargo is None for run, _ in scored):
-        return board_data(task, edition, scored, root)
-    key = embargo.load_key(root)
+    # The key is made only where it is needed.
+    key = embargo.load_key(root) if any(run.method.embargo is not None for run, _ in scored) else b""
     methods = [embargo.veiled(run.method, day, key) for run, _ in scored]
     hidden = [
         (run.model_copy(update={"method": method}), score.model_copy(update={"method": method}))

@@ -169,7 +169,8 @@ def cff(reference: Reference, edition: str, date: str, base_url: str = "") -> st
 def _yaml(text: str) -> str:
     """A double-quoted YAML scalar: on one line, with everything escaped that YAML would not print."""
     text = re.sub(r"\s+", " ", clean(text)).strip() or "untitled"
-    return '"' + "".join(_yaml_char(c) for c in json.dumps(text, ensure_ascii=False)[1:-1]) + '"'
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted if text.isascii() and text.isprintable() else '"' + "".join(map(_yaml_char, quoted[1:-1])) + '"'
 
 
 def _yaml_char(c: str) -> str:

@@ -21,7 +21,8 @@ CONTEXT: list[Any] = ["https://w3id.org/ro/crate/1.1/context", {"sha256": "http:
 
 FORMATS = {
     ".csv": "text/csv", ".json": "application/json", ".parquet": "application/vnd.apache.parquet", ".tex": "application/x-tex",
-    ".bib": "application/x-bibtex", ".cff": "application/yaml", ".html": "text/html", ".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp", ".js": "text/javascript",
+    ".bib": "application/x-bibtex", ".cff": "application/yaml", ".html": "text/html", ".svg": "image/svg+xml", ".png": "image/png",
+    ".webp": "image/webp", ".js": "text/javascript",
 }  # fmt: skip
 
 TITLES = {

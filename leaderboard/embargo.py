@@ -75,7 +75,9 @@ def hidden(method: Method, today: Date) -> bool:
 def veiled(method: Method, today: Date, key: bytes) -> Method:
     """What an edition of that day says of the submission. One that never had an embargo is itself; one whose embargo has ended
     says who it is under the name that its address has."""
-    if method.embargo is None or method.submitted_as or method.anonymous:
+    # What a manifest claims of these two is not believed.
+    method = method.model_copy(update={"anonymous": False, "submitted_as": ""})
+    if method.embargo is None:
         return method
     name = pseudonym(method.name, key)
     if not hidden(method, today):
@@ -95,7 +97,10 @@ def veiled_board(data: BoardData, real: Mapping[str, Method], key: bytes) -> Boa
     anonymous = {row.method.name for row in data.board.rows if row.method.anonymous}
     if not anonymous:
         return data
-    rows = tuple(_veiled_row(row, key) if row.method.name in anonymous else row for row in data.board.rows)
+    rows = tuple(
+        _veiled_row(row, real.get(row.method.name), key) if row.method.name in anonymous else row
+        for row in data.board.rows
+    )
     scores = {
         name: [_veiled_score(s) for s in table] if name in anonymous else table for name, table in data.scores.items()
     }
@@ -111,12 +116,14 @@ def veiled_board(data: BoardData, real: Mapping[str, Method], key: bytes) -> Boa
     return made
 
 
-def _veiled_row(row: Row, key: bytes) -> Row:
-    return row.model_copy(
-        update={
-            field: f"withheld-{_keyed(field, getattr(row, field), key)[:20]}" for field in ("run", "score", "digest")
-        }
+def _veiled_row(row: Row, method: Method | None, key: bytes) -> Row:
+    words = [w.casefold() for w in (method.name, method.title, method.team) if w] if method else []
+    withheld = {name: f"withheld-{_keyed(name, getattr(row, name), key)[:20]}" for name in ("run", "score", "digest")}
+    flags = tuple(
+        "A remark on this run is withheld until the embargo ends." if any(w in flag.casefold() for w in words) else flag
+        for flag in row.flags
     )
+    return row.model_copy(update={**withheld, "flags": flags})
 
 
 def _veiled_score(score: Score) -> Score:

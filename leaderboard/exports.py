@@ -12,6 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from benchmark.contract import Board, Row, Score
@@ -51,6 +52,11 @@ def cell(value: object) -> object:
         return ""
     if isinstance(value, bool) or not isinstance(value, str):
         return value
+    return _text_cell(value)
+
+
+@lru_cache(maxsize=4096)
+def _text_cell(value: str) -> str:
     text = _INNER_FORMULA.sub(r"\1'", clean(value))
     return "'" + text if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,6 +35,7 @@ DRAWS = 2000
 """Draws for the paired differences that decide what is bold."""
 
 
+@lru_cache(maxsize=4096)
 def escape(text: str) -> str:
     """Text for LaTeX and BibTeX, on one line: characters that TeX acts on are printed. Letters of other scripts stay as they
     are and need LuaLaTeX or XeLaTeX."""

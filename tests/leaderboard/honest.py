@@ -87,7 +87,7 @@ class Place:
         store.save_score(self.store, record, table)
         ran = RunRecord(
             key=record.run, task=self.task.name, edition="phantom", method=who, digest=f"sha256:{run}-{who.name}",
-            engine="process/invoke", hardware="2 cores", start_seconds=1.0,
+            engine="process/invoke", hardware="2 cores", start_seconds=1.0, flags=(f"{who.title} kept state.",),
             cases=tuple(CaseRun(case=case.id, seconds=0.5) for case in self.cases),
         )  # fmt: skip
         self.scored[who.name] = (ran, record)

@@ -165,3 +165,18 @@ def test_a_bad_date_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="YYYY-MM-DD"):
         publish_boards([(place.task, place.edition, list(place.scored.values()))], place.store, place.site, "tomorrow")
     assert not place.site.exists()
+
+
+def test_nobody_calls_themselves_anonymous_or_revealed(tmp_path: Path) -> None:
+    """Those two are for publishing to say; a manifest that sets them is not believed, with or without an embargo."""
+    place = honest.standard(tmp_path)
+    place.add(honest.method("sly", anonymous=True, submitted_as="alpha"), 1.0, seed=8)
+    place.add(honest.method("zaphod-net", anonymous=True, team=honest.SECRET, embargo=UNTIL), 1.5, seed=9)
+    place.publish()
+    assert tells(place.site) == []
+    board = json.loads(next((place.site / "editions").glob("2*/tasks/mri_to_ct/board.json")).read_text())
+    methods = {row["method"]["name"]: row["method"] for row in board["rows"]}
+    assert (methods["sly"]["anonymous"], methods["sly"]["submitted_as"]) == (False, "")
+    assert [name for name, m in methods.items() if m["anonymous"]] == [
+        embargo.pseudonym("zaphod-net", embargo.load_key(place.store))
+    ]
