@@ -54,7 +54,7 @@ def test_a_second_demo_reuses_everything(whole: Path) -> None:
     assert time.monotonic() - begin < 60
 
 
-@pytest.mark.parametrize("seconds", [2, 5, 9, 14, 20, 30])
+@pytest.mark.parametrize("seconds", [3, 12, 25])
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_demo_run_again_gives_the_same(whole: Path, tmp_path: Path, seconds: float, sent: int) -> None:
     process = subprocess.Popen([*DEMO, "--work", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
