@@ -6,6 +6,7 @@ took them for independent would find differences by counting slices.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
-from benchmark.statistics.bootstrap import BLOCK, SEED, Resampling
+from benchmark.statistics.bootstrap import BLOCK, SEED, THREADS, Resampling
 
 Floats = NDArray[np.float64]
 PairedTest = Literal["wilcoxon", "permutation"]
@@ -72,7 +73,7 @@ def drawn_wins(
     for start in range(0, sampling.draws, step):
         part = counts[start : start + step]
         if test == "wilcoxon":
-            z = _signed_ranks(flat, order, np.ascontiguousarray(part.T))
+            z = _in_threads(flat, order, np.ascontiguousarray(part.T))
         else:
             spread = np.sqrt(part @ (flat**2).T)
             z = np.divide(part @ flat.T, spread, out=np.zeros_like(spread), where=spread > 0)
@@ -157,7 +158,19 @@ def signed_rank_z(differences: Floats) -> Floats:
     return np.divide(plus - n * (n + 1) / 4, np.sqrt(variance), out=np.zeros_like(plus), where=variance > 0)
 
 
-@njit(cache=True)
+def _in_threads(differences: Floats, order: NDArray[np.intp], counts: Floats) -> Floats:
+    """`_signed_ranks` with its rows shared out."""
+    parts = np.array_split(np.arange(len(differences)), THREADS)
+
+    def some(rows: NDArray[np.intp]) -> Floats:
+        chosen = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
+        return np.asarray(_signed_ranks(differences[chosen], order[chosen], counts))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return np.concatenate(list(pool.map(some, parts)), axis=1)
+
+
+@njit(cache=True, nogil=True)
 def _signed_ranks(differences: Any, order: Any, counts: Any) -> Any:
     """`signed_rank_z` of each row of `differences` (rows, cases) in each draw, `counts` (cases, draws): (draws, rows).
 
@@ -180,9 +193,21 @@ def _signed_ranks(differences: Any, order: Any, counts: Any) -> Any:
         while i < n and differences[r, order[r, i]] == 0.0:
             i += 1
         while i < n:
-            size = abs(differences[r, order[r, i]])
-            tied[:] = 0.0
-            balance[:] = 0.0
+            case = order[r, i]
+            size = abs(differences[r, case])
+            sign = 1.0 if differences[r, case] > 0 else -1.0
+            i += 1
+            if i == n or abs(differences[r, order[r, i]]) != size:  # not tied: one pass will do
+                for b in range(draws):
+                    count = counts[case, b]
+                    mean_rank = passed[b] + (count + 1.0) / 2.0
+                    signed[b] += sign * mean_rank * count
+                    squares[b] += mean_rank * mean_rank * count
+                    passed[b] += count
+                continue
+            for b in range(draws):
+                tied[b] = counts[case, b]
+                balance[b] = sign * counts[case, b]
             while i < n and abs(differences[r, order[r, i]]) == size:
                 case = order[r, i]
                 sign = 1.0 if differences[r, case] > 0 else -1.0
