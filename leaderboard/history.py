@@ -70,9 +70,10 @@ class Change:
 def summary(data: BoardData, slug: str) -> dict[str, Any]:
     """What a later edition is compared by: who, on what, scored by what, with which result."""
     board = data.board
+    # Without defaults: a later version that adds a setting has not changed the rules of a task that does not use it.
     rules = {
-        "metrics": [m.model_dump(mode="json") for m in board.metrics],
-        "ranking": board.task.ranking.model_dump(mode="json"),
+        "metrics": [metric.model_dump(mode="json", exclude_defaults=True) for metric in board.metrics],
+        "ranking": board.task.ranking.model_dump(mode="json", exclude_defaults=True),
     }
     return {
         "slug": slug,

@@ -211,3 +211,36 @@ def test_the_command_ends_with_a_code(published: Path) -> None:
     assert "board.csv" in wrong.exception.found
     nothing = runner.invoke(app, ["verify", str(published / "static")])
     assert isinstance(nothing.exception, DataError)
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("board.json", r'"low": \d+\.(\d)'), ("cases.json", r'"value":\d+\.\d\d\d\d(\d)'), ("board.csv", r",\d+\.\d+(\d),"),
+        ("submissions/beta/row.json", r'"value": \d+\.\d(\d)'), ("submissions/beta/cases.csv", r",\d+\.\d+(\d),"),
+    ],
+)  # fmt: skip
+def test_an_edition_of_another_version_is_compared_by_value(tmp_path: Path, file: str, pattern: str) -> None:
+    """Later versions add fields; that is no difference. A number is one."""
+    place = honest.standard(tmp_path)
+    place.publish()
+    edition = newest(place.site)
+    for path in edition.rglob("*.json"):
+        if path.name in ("board.json", "row.json"):
+            path.write_text(
+                path.read_text().replace('"baseline": false, ', "").replace('"slug": ', '"older": 1, "slug": ')
+            )
+            if path.name == "board.json":
+                path.write_text(path.read_text().replace('"older": 1, ', ""))
+            resealed(edition, path)
+    record = json.loads((edition / "edition.json").read_text())
+    (edition / "edition.json").write_text(json.dumps(site.sealed({**record, "maker": "0.0.1+older"})))
+    found = verification.verify(place.site)
+    assert found.differences == [] and any("0.0.1+older" in text for text in found.unchecked)
+    path = edition / "tasks/mri_to_ct" / file
+    match = re.search(pattern, path.read_text())
+    assert match
+    text, at = path.read_text(), match.start(1)
+    path.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
+    resealed(edition, path)
+    assert verification.verify(place.site).differences
