@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all speed lint docs clean
+.PHONY: install demo test test-all speed lint docs clean
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/radbench demo
@@ -26,6 +28,8 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m benchmark.metrics.document
+	$(BIN)/python -m benchmark.errors_document
+	$(BIN)/python -m benchmark.submission_document
 
 # torch first and by its exact pin, so that the build without CUDA libraries is taken where the index offers one. lite0's wheel
 # names no dependencies that we lack, and --no-deps keeps it from pulling in others.

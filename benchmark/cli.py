@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import errno
-import json
 import os
 import signal
 import sys
@@ -12,15 +12,17 @@ import tempfile
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from benchmark import atomic, console, dataset, store, tasks
-from benchmark.contract import SPLITS, Task
+from benchmark import atomic, cli_participant, console, dataset, store, tasks
+from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
+from benchmark.cli_options import edition as edition_of
+from benchmark.contract import SPLITS
 from benchmark.errors import DataError, InfrastructureError, RadbenchError, UsageError
 from benchmark.tasks import TaskFolder
-from benchmark.workplace import Workplace, default
+from benchmark.workplace import Workplace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,22 +31,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A challenge harness for generative AI in medical imaging.",
 )
-
-TaskDirs = Annotated[
-    list[Path] | None, typer.Option("--tasks", help="Further folder of tasks; may be given several times.")
-]
-Work = Annotated[
-    Path | None, typer.Option("--work", help="Folder for data, store and site (default: ./work or $RADBENCH_WORK).")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
-
-def _work(path: Path | None) -> Workplace:
-    return default() if path is None else Workplace(path)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _cache() -> Path:
@@ -58,7 +44,7 @@ def list_tasks(task_dirs: TaskDirs = None, as_json: AsJson = False) -> None:
     """List the tasks: what goes in, what must come out, how it is ranked."""
     found = tasks.load_all(task_dirs or ())
     if as_json:
-        _print_json([folder.task.model_dump(mode="json") for folder in found])
+        print_json([folder.task.model_dump(mode="json") for folder in found])
         return
     for folder in found:
         task = folder.task
@@ -98,7 +84,7 @@ def prepare(
         if size is not None and not 32 <= size <= 128:
             raise UsageError("bad_value", f"--size {size}", expected="32 to 128 voxels")
         plan = folder.maker("phantom")(**options)
-    _carry_out(folder, plan, _work(work), workers)
+    _carry_out(folder, plan, workplace(work), workers)
 
 
 @app.command("import")
@@ -120,7 +106,7 @@ def import_data(
     if not path.is_dir():
         raise UsageError("path", f"there is no folder {path}", expected=f"the root of a {format} tree")
     folder = importers[format]
-    _carry_out(folder, folder.data().IMPORTERS[format](path), _work(work), workers)
+    _carry_out(folder, folder.data().IMPORTERS[format](path), workplace(work), workers)
 
 
 def _carry_out(folder: TaskFolder, plan: dataset.Plan, work: Workplace, workers: int) -> None:
@@ -158,7 +144,7 @@ def train(
         for trained in learning.train(
             folder,
             baseline,
-            _work(work),
+            workplace(work),
             _cache(),
             steps=steps,
             device=device,
@@ -166,7 +152,7 @@ def train(
             threads=threads,
             install=install,
             resume=not fresh,
-            say=_say,
+            say=say,
             progress=bars.update,
         ):
             console.out.print(f"{task} {trained.name}: {trained.weights}", markup=False)
@@ -188,7 +174,7 @@ def run(
     from baselines import catalogue
     from benchmark import board, demo, scoring
 
-    place = _work(work)
+    place = workplace(work)
     folder = tasks.find(task, task_dirs or ())
     edition = dataset.load(place.data, folder.task, data)
     chosen = [catalogue.find(task, name) for name in baseline] if baseline else catalogue.baselines(task)
@@ -200,7 +186,7 @@ def run(
         ]
     result = board.make(folder.task, edition, scored, place.store)
     if as_json:
-        _print_json(result.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json"))
     else:
         console.out.print(console.board_table(result))
 
@@ -226,7 +212,7 @@ def score(
     if not predictions.is_dir():
         raise UsageError("path", f"there is no folder {predictions}", expected="a folder of predictions")
     declared = tasks.find(task, task_dirs or ()).task
-    edition = _edition(declared, data, _work(work))
+    edition = edition_of(declared, data, workplace(work))
     with console.Bars() as bars:
         scored = scoring.score_loose(
             declared,
@@ -239,7 +225,7 @@ def score(
     atomic.write_text(out / "cases.csv", store.scores_to_csv(scored.scores))
     atomic.write_json(out / "summary.json", summary)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     units = {score.metric: score.unit for score in scored.scores}
     for item in scored.aggregates:
@@ -258,18 +244,6 @@ def score(
     console.out.print(f"{out / 'cases.csv'} and {out / 'summary.json'} written", markup=False)
 
 
-def _edition(task: Task, data: str, work: Workplace) -> dataset.Edition:
-    path = Path(data)
-    if (path / "dataset.json").exists():
-        root = path.resolve()
-        if root.parent.name != task.name:
-            raise DataError(
-                "edition_missing", f"{path} is an edition of {root.parent.name!r}", expected=f"one of {task.name!r}"
-            )
-        return dataset.load(root.parent.parent, task, root.name)
-    return dataset.load(work.data, task, data)
-
-
 @app.command()
 def audit(
     task: Annotated[str, typer.Argument(help="Task name.")],
@@ -286,7 +260,7 @@ def audit(
     from benchmark import audit as audits
     from benchmark import audit_report, board, publishing
 
-    place = _work(work)
+    place = workplace(work)
     folder = tasks.find(task, task_dirs or ())
     edition = dataset.load(place.data, folder.task, data)
     scored = publishing.scored(folder.task, edition, place.store)
@@ -307,11 +281,14 @@ def publish(
     task_dirs: TaskDirs = None,
     work: Work = None,
     date: Annotated[str | None, typer.Option(help="Date of the edition, YYYY-MM-DD (default: today).")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the site, for citations (default: as last given).")
+    ] = None,
 ) -> None:
     """Build the static site from everything in the store that has been scored with the code and data of now."""
     from benchmark import publishing
 
-    place = _work(work)
+    place = workplace(work)
     when = date or datetime.date.today().isoformat()
     try:
         datetime.date.fromisoformat(when)
@@ -322,9 +299,49 @@ def publish(
         raise DataError(
             "edition_missing", f"nothing in {place.store} has been scored yet", action="Run `radbench run TASK` first."
         )
-    published = publishing.publish_boards(entries, place.store, place.site, when)
+    published = publishing.publish_boards(entries, place.store, place.site, when, base_url)
     state = "new edition" if published.changed else "unchanged"
     console.out.print(f"{state} {published.edition}: {published.path}", markup=False)
+
+
+@app.command()
+def cite(
+    target: Annotated[
+        str, typer.Argument(help="EDITION, EDITION/TASK or EDITION/TASK/SUBMISSION; EDITION may be `newest`.")
+    ],
+    format: Annotated[str, typer.Option(help="bibtex, cff, latex, csv or json.")] = "bibtex",
+    site: Annotated[Path | None, typer.Option(help="Folder of the site (default: that of --work).")] = None,
+    work: Work = None,
+) -> None:
+    """Print the citation or the table of an edition, a board or a row, as it was published."""
+    from leaderboard import citation
+
+    sys.stdout.write(citation.published_text(site or workplace(work).site, target, format))
+
+
+@app.command()
+def verify(
+    site: Annotated[Path, typer.Argument(help="Folder of a published site.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check every hash of a site, and recompute every aggregate, interval and rank from its per-case tables."""
+    from leaderboard import verification
+
+    found = verification.verify(site)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        for text in found.unchecked:
+            console.out.print(f"not recomputed: {text}", markup=False)
+        for text in found.differences:
+            console.out.print(text, markup=False)
+        console.out.print(
+            f"{found.editions} editions, {found.files} files by hash, {found.numbers} numbers recomputed: "
+            f"{len(found.differences)} differences",
+            markup=False,
+        )
+    if found.differences:
+        raise DataError("site_differs", found.differences[0])
 
 
 @app.command()
@@ -341,12 +358,12 @@ def demo(
 
     with console.Bars() as bars:
         boards, published = whole.run(
-            _work(work),
+            workplace(work),
             _cache(),
             names=task or whole.TASKS,
             extra=task_dirs or (),
             train=train,
-            say=_say,
+            say=say,
             progress=bars.update,
         )
     for board in boards:
@@ -356,14 +373,13 @@ def demo(
             console.out.print(f"  {note}", markup=False)
     console.out.print()
     for board in boards:
-        what = "phantoms, made by formula" if board.dataset.kind == "phantom" else "real CT and MR images of patients"
+        what = "phantoms, made by formula" if board.dataset.kind == "phantom" else "real images of patients"
         console.out.print(f"{board.task.title}: edition {board.dataset.edition!r}, {what}", markup=False)
     state = "a new edition" if published.changed else "unchanged since the last run"
     console.out.print(f"Leaderboard ({state}): {published.path.resolve()}", markup=False)
 
 
-def _say(text: str) -> None:
-    console.err.print(f"  {text}", markup=False)
+cli_participant.add(app)
 
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from benchmark.contract import Aggregate, Board, MetricInfo, Row
+from benchmark.verdict import Verdict
 
 PLAIN_WIDTH = 132
 """Columns of a table where the output is no terminal, so that a log shows a row on a line."""
@@ -109,8 +110,7 @@ def board_table(board: Board) -> Table:
     table.add_column("rank")
     table.add_column("method")
     for info in board.metrics:
-        arrow = "↑" if info.direction == "higher" else "↓"
-        table.add_column(f"{info.title} {arrow}" + (f" ({info.unit})" if info.unit else ""), justify="right")
+        table.add_column(_heading(info), justify="right")
     table.add_column("s/case", justify="right")
     table.add_column("failed", justify="right")
     for row in board.rows:
@@ -122,3 +122,70 @@ def board_table(board: Board) -> Table:
             str(row.failed),
         )
     return table
+
+
+def print_verdict(verdict: Verdict, infos: Sequence[MetricInfo]) -> None:
+    """The verdict of a trial: each case, the values beside the baselines', the outcome. `infos` are the task's columns."""
+    if verdict.cases:
+        out.print(_case_table(verdict, infos))
+        for case in verdict.cases:
+            if case.code:
+                out.print(f"{case.case}: {case.code}: {case.reason}", markup=False)
+            if case.hint:
+                out.print(f"{case.case}: hint: {case.hint}", markup=False)
+        out.print()
+        out.print(_comparison_table(verdict, infos))
+    for flag in verdict.flags:
+        out.print(f"Flag: {flag}", markup=False)
+    for note in verdict.notes:
+        out.print(note, markup=False)
+    out.print()
+    out.print(f"{verdict.outcome.upper()} in {verdict.seconds:.0f} s. {verdict.sentence}", markup=False)
+
+
+def _case_table(verdict: Verdict, infos: Sequence[MetricInfo]) -> Table:
+    limits = verdict.limits
+    title = f"{verdict.task}, edition {verdict.edition}, canary cases, {verdict.engine}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("case")
+    table.add_column("state")
+    table.add_column(f"s of {limits.seconds:g}", justify="right")
+    table.add_column(f"MiB of {limits.memory_mb}", justify="right")
+    units = {info.id: info.unit for info in infos}
+    by_case = [info for info in infos if any(s.metric == info.id for case in verdict.cases for s in case.scores)]
+    for info in by_case:
+        table.add_column(_heading(info), justify="right")
+    for case in verdict.cases:
+        values = {score.metric: score.value for score in case.scores}
+        peak = case.cost.peak_memory_mb if case.cost else None
+        table.add_row(
+            case.case,
+            "ok" if case.ok else case.code,
+            f"{case.seconds:.1f}",
+            "–" if peak is None else f"{peak:.0f}",
+            *(number(values[info.id], units[info.id]) if info.id in values else "–" for info in by_case),
+        )
+    return table
+
+
+def _comparison_table(verdict: Verdict, infos: Sequence[MetricInfo]) -> Table:
+    count = len(verdict.cases)
+    table = Table(
+        title=f"Beside the baselines, on the same {count} canary cases (means)",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("method")
+    for info in infos:
+        table.add_column(_heading(info), justify="right")
+    rows = [("yours", verdict.aggregates), *((item.title, item.aggregates) for item in verdict.baselines)]
+    for name, aggregates in rows:
+        values = {item.metric: item for item in aggregates}
+        # Without intervals: those of a few cases would say more than they can.
+        table.add_row(name, *(number(values[i.id].value, i.unit) if i.id in values else "–" for i in infos))
+    return table
+
+
+def _heading(info: MetricInfo) -> str:
+    arrow = "↑" if info.direction == "higher" else "↓"
+    return f"{info.title} {arrow}" + (f" ({info.unit})" if info.unit else "")

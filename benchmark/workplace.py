@@ -29,6 +29,16 @@ class Workplace:
         return self.root / "site"
 
     @property
+    def inbox(self) -> Path:
+        """Submissions that were handed in, see `benchmark.inbox`."""
+        return self.root / "inbox"
+
+    @property
+    def trials(self) -> Path:
+        """What `radbench try` ran, see `benchmark.trial`."""
+        return self.root / "trials"
+
+    @property
     def training(self) -> Path:
         """Checkpoints and logs of training."""
         return self.root / "training"
