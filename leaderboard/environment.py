@@ -8,8 +8,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from leaderboard import exports, marks, numbers, pictures
-from leaderboard.views import MODELS, STATUS
+from leaderboard import exports, fairnesspages, marks, numbers, pictures
+from leaderboard.views import MODELS, STATUS, about
 
 HERE = Path(__file__).parent
 
@@ -46,12 +46,14 @@ def _environment() -> jinja2.Environment:
         "STATUS": STATUS,
         "STRIP_CELLS": STRIP_CELLS,
         "STOPS": pictures.stops(),
+        "about": about,
     }
     environment.filters |= {
         "plain": numbers.plain,
         "seconds": numbers.seconds,
         "percent": numbers.percent,
         "rank": numbers.rank,
+        "p_value": fairnesspages.p_text,
         # For text that holds marks: escaped, but not cleaned.
         "shown": lambda text: Markup(escape(text)),
         "repr": repr,

@@ -20,16 +20,19 @@ WIDE = 300.0
 """Width of the front's intervals."""
 
 
+NOTHING = Markup("")
+
+
 @dataclass(frozen=True)
 class Figures:
     """Drawings of one board; empty where there is too little to draw."""
 
-    scatter: Markup = Markup("")
-    cost: Markup = Markup("")
+    scatter: Markup = NOTHING
+    cost: Markup = NOTHING
     distributions: tuple[tuple[str, str, Markup], ...] = ()
     """(metric id, title, drawing), one a metric that has values on cases."""
-    difference: Markup = Markup("")
-    stability: Markup = Markup("")
+    difference: Markup = NOTHING
+    stability: Markup = NOTHING
     cut: int = 0
     """How many rows are left out of the charts with a line each."""
 

@@ -197,6 +197,11 @@ def stops(count: int = 11) -> list[tuple[float, str]]:
     return [(float(round(p, 4)), "#" + "".join(f"{c:02x}" for c in palette[round(p * 250)])) for p in places]
 
 
+def palette_text() -> str:
+    """The 251 colours of the error map, low to high, as hexadecimal digits."""
+    return _palette().tobytes().hex()
+
+
 def outline(
     ground: NDArray[np.float32],
     labels: NDArray[np.float32],

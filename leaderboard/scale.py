@@ -19,8 +19,8 @@ WIDTH = 132.0
 PAD = 8.0
 """Room left and right of the scale, for a dot at an end and for the arrow of what lies beyond it."""
 
-SEEN = 0.06
-"""The median interval of the rows that a scale is made for should span at least this part of it: 7 of 116 units."""
+SEEN = 0.14
+"""The median interval of the rows that a scale is made for should span at least this part of it: twice the dot's width."""
 STRETCH = 8.0
 """Where rows have no interval, the poorest are left out if they make the scale this many times as long."""
 
@@ -76,31 +76,35 @@ def scale_of(aggregates: Iterable[Aggregate], metric: MetricInfo | None = None) 
 def kept(aggregates: Sequence[Aggregate], direction: Literal["higher", "lower"]) -> list[Aggregate]:
     """The rows that the scale is made for: all, or all but the poorest, and never fewer than half of them or than two.
 
-    The fewest rows are left out that let the median interval of the others be seen (`SEEN`). None is left out where that
+    The fewest rows are left out that let the median interval of the better half be seen (`SEEN`). None is left out where that
     would not shorten the scale to a half.
     """
     sign = 1 if direction == "lower" else -1
     rows = sorted((a for a in aggregates if math.isfinite(a.value)), key=lambda a: sign * a.value)
-    whole = _length(rows)
-    for left_out in range(len(rows) - max(2, math.ceil(len(rows) / 2)) + 1):
-        some = rows[: len(rows) - left_out]
-        length = _length(some)
-        widths = sorted(a.high - a.low for a in some if math.isfinite(a.high - a.low))
-        typical = widths[len(widths) // 2] if widths else 0.0
-        enough = typical >= SEEN * length if typical > 0 else length * STRETCH >= whole
-        if enough:
-            return some if left_out and 2 * length <= whole else rows
-    fewest = rows[: max(2, math.ceil(len(rows) / 2))]
-    return fewest if 2 * _length(fewest) <= whole else rows
+    fewest = min(len(rows), max(2, math.ceil(len(rows) / 2)))
+    if len(rows) == fewest:
+        return rows
+    lengths = _lengths(rows)
+    widths = sorted(a.high - a.low for a in rows[:fewest] if math.isfinite(a.high - a.low))
+    typical = widths[len(widths) // 2] if widths else 0.0
+    most = typical / SEEN if typical > 0 else max(lengths[-1] / STRETCH, lengths[fewest - 1])
+    count = next((n for n in range(len(rows), fewest, -1) if lengths[n - 1] <= most), fewest)
+    return rows[:count] if 2 * lengths[count - 1] <= lengths[-1] else rows
 
 
 def _values(aggregates: Sequence[Aggregate]) -> list[float]:
     return [v for a in aggregates for v in (a.value, a.low, a.high) if math.isfinite(v)]
 
 
-def _length(aggregates: Sequence[Aggregate]) -> float:
-    values = _values(aggregates)
-    return max(values) - min(values) if values else 0.0
+def _lengths(rows: Sequence[Aggregate]) -> list[float]:
+    """How long a scale for the first row would be, for the first two, for the first three …"""
+    low, high, lengths = math.inf, -math.inf, []
+    for a in rows:
+        for v in (a.value, a.low, a.high):
+            if math.isfinite(v):
+                low, high = min(low, v), max(high, v)
+        lengths.append(high - low)
+    return lengths
 
 
 def nice(size: float) -> float:

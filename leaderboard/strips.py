@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from benchmark.contract import Socket
 from leaderboard import numbers, pictures
+from leaderboard import viewer as viewing
 from leaderboard.records import BoardData, CanaryCase
 from leaderboard.views import BoardView, Shown, Strip, StripCell, canary_values
 
@@ -18,7 +19,10 @@ def strips(data: BoardData, view: BoardView) -> tuple[tuple[Strip, ...], dict[st
 
     Raises `ValueError` for a case of another split: pictures of sealed cases must never be made.
     """
-    made, files = [], {}
+    made: list[Strip] = []
+    files: dict[str, bytes] = {}
+    if not data.board.task.reference(data.board.task.scoring.reference).is_volume:
+        return (), {}  # points and values have no slices to show
     for canary in data.canary:
         if canary.case.split != "canary":
             raise ValueError(f"case {canary.case.id} is of split {canary.case.split!r}; only canary cases are pictured")
@@ -58,6 +62,7 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
     second = keep(picture, "reference", f"Reference of {kind}{sides}")
     limits = pictures.error_range(display)
     cells = []
+    predictions = []
     for line in view.lines:
         name, title = line.row.method.name, line.row.method.title
         if name not in canary.predictions and name not in canary.scores:
@@ -68,6 +73,8 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
         shown = wrong = None
         if predicted is not None and predicted.array.shape == reference.array.shape:
             plane = pictures.plane_of(predicted, look)
+            if len(predictions) < viewing.MODELS:
+                predictions.append((name, title, predicted))
             if overlay:
                 one = pictures.outline(seen, plane, look.pixel, window, prediction=True)
                 two = pictures.disagreement(truth, plane, look.pixel)
@@ -78,15 +85,17 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
             wrong = keep(two, f"errors/{name}", _error_alt(title, kind + sides, plane, truth, inside, socket, overlay))
         cells.append(StripCell(name, title, line.href, shown, wrong, values, reason or ("" if shown else "No output.")))
     unit = f" {socket.unit}" if socket.unit else ""
+    loaded = viewing.Loaded(ground, reference, mask, predictions, look.index)
+    description, scripts = viewing.viewer(task, case, view.folder, loaded)
     strip = Strip(
         case, first, second, tuple(cells), look.marks,
         place,
         f"{numbers.plain(display.window[0])} to {numbers.plain(display.window[1])}{unit}",
         _input_window_text(window, display.input_window == (0, 0), task.input(display.input).unit),
         (numbers.plain(limits[0]), "0", f"{'+' if limits[1] > 0 else ''}{numbers.plain(limits[1])}"),
-        socket.unit, overlay, mask is not None,
+        socket.unit, overlay, mask is not None, description,
     )  # fmt: skip
-    return strip, files
+    return strip, files | scripts
 
 
 def _plane_name(view: pictures.View) -> str:

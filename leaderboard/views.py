@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from markupsafe import Markup
 
@@ -64,6 +65,13 @@ STATUS = {
 
 TIED = 4
 """So many are named that a row is tied with."""
+
+
+def about(line: Line) -> str:
+    """What stands below a method's name: kind of model, and whose."""
+    method = line.row.method
+    whose = "reference model" if method.baseline else method.team
+    return " · ".join(part for part in (line.family, line.sort_of_model, whose) if part)
 
 
 def kind_of(method: Method) -> str:
@@ -237,6 +245,8 @@ class Strip:
     unit: str
     overlay: bool
     masked: bool
+    viewer: str = ""
+    """What the slice viewer needs to know, as JSON."""
 
     def cell(self, name: str) -> StripCell | None:
         return next((cell for cell in self.cells if cell.name == name), None)
@@ -270,19 +280,19 @@ class BoardView:
     def split(self) -> str:
         return SPLITS[self.board.split]
 
-    @property
+    @cached_property
     def rule(self) -> str:
         ids = self.board.task.ranking.metrics
         titles = [c.info.title for c in self.columns if c.info.id in ids]
         return f"{RULES[self.board.task.ranking.rule]} over {', '.join(titles)}"
 
-    @property
+    @cached_property
     def intervals(self) -> str:
         """How the intervals were made, in the aggregates' own words."""
         made = sorted({(a.level, a.method) for row in self.board.rows for a in row.aggregates})
         return "; ".join(f"{numbers.percent(level)} {method}".strip() for level, method in made)
 
-    @property
+    @cached_property
     def beyond(self) -> bool:
         """Whether a row lies beyond a column's scale, so that the page must say what the arrow means."""
         return any(line.beyond for line in self.lines)
@@ -297,7 +307,7 @@ class BoardView:
         """Whether there is a page of fairness."""
         return self.board.population is not None and bool(self.lines)
 
-    @property
+    @cached_property
     def limits(self) -> str:
         """What a model may use for a case."""
         limits = self.board.task.limits

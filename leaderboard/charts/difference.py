@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from leaderboard.charts.svg import Axis, c, chart, el, marker, path, shorten, text
 
-WIDTH = 700.0
-LEFT, RIGHT = 214.0, 486.0
+WIDTH = 600.0
+LEFT, RIGHT = 192.0, 408.0
 AXIS = 34.0
 STEP = 20.0
 
@@ -56,8 +56,8 @@ def critical_difference(id: str, placed: Sequence[Placed]) -> Markup:
         path(f"M{c(LEFT)} {c(AXIS)}H{c(RIGHT)}", "axis"),
         path("".join(f"M{c(axis.at(v))} {c(AXIS)}v-6" for v, _ in axis.ticks(8)), "axis"),
         *(text(axis.at(v), AXIS - 11, label, "tick", "middle") for v, label in axis.ticks(8)),
-        text(LEFT - 12, AXIS - 11, "better", "note", "end"),
-        text(RIGHT + 12, AXIS - 11, "worse", "note"),
+        text(LEFT - 22, AXIS - 11, "better", "note", "end"),
+        text(RIGHT + 22, AXIS - 11, "worse", "note"),
     ]
     for (first, last), level in zip(bars, levels, strict=True):
         y = AXIS + 12 + 9 * level
@@ -71,7 +71,7 @@ def critical_difference(id: str, placed: Sequence[Placed]) -> Markup:
         edge = LEFT - 16 if left else RIGHT + 16
         body.append(path(f"M{c(x)} {c(AXIS)}V{c(y)}H{c(edge)}", "leader"))
         body.append(marker(p.kind, x, AXIS))
-        words = f"{shorten(p.title, 22)}  {p.mean_rank:.2f}"
+        words = f"{shorten(p.title, 20)}  {p.mean_rank:.2f}"
         body.append(text(edge + (-5 if left else 5), y + 4, words, "label", "end" if left else "start"))
     height = depth + STEP * half + 10
     tied = [" and ".join([placed[k].title for k in range(a, b + 1)]) for a, b in bars]

@@ -16,8 +16,10 @@ from leaderboard.charts.svg import Axis, c, chart, el, path, round_out, shorten,
 
 LABEL = 178.0
 """Width of the labels at the left."""
-RIGHT = 700.0
-"""Where the plot ends."""
+RIGHT = 940.0
+"""Where the plot of single cases ends."""
+NARROW = 600.0
+"""Where the plot of ranks ends, which stands beside another."""
 LINE = 30.0
 """Height of a line."""
 TOP = 14.0
@@ -130,7 +132,7 @@ def stability(id: str, lines: Sequence[Stability], ranks: int) -> Markup:
 
     After the blob plots of Wiesenfarth et al., Scientific Reports 11:2369, 2021.
     """
-    axis = Axis(0.5, ranks + 0.5, LABEL + 12, RIGHT - 14)
+    axis = Axis(0.5, ranks + 0.5, LABEL + 12, NARROW - 14)
     step = (axis.end - axis.start) / ranks
     largest = min(step, LINE) * 0.46
     bottom = TOP + LINE * len(lines)
@@ -163,4 +165,4 @@ def stability(id: str, lines: Sequence[Stability], ranks: int) -> Markup:
         text(axis.at(r), bottom + 15, str(r), "tick", "middle") for r in range(1, ranks + 1) if (r - 1) % every == 0
     ]
     body.append(text((axis.start + axis.end) / 2, bottom + 34, "Rank", "axis-name", "middle"))
-    return chart(id, RIGHT, bottom + 42, "How stable the ranks are", "; ".join(words) + ".", body, "stability")
+    return chart(id, NARROW, bottom + 42, "How stable the ranks are", "; ".join(words) + ".", body, "stability")

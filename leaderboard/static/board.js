@@ -170,13 +170,14 @@
   function all() {
     if (complete || !tools.dataset.rows) return Promise.resolve();
     return load("rows", tools.dataset.rows).then(function (data) {
-      var model = body.rows[0], base = data.base;
+      var model = body.rows[0], base = "";
       data.rows.forEach(function (item) {
         if (row(item.name)) return;
         var r = model.cloneNode(true);
         r.id = "s-" + item.name;
         r.dataset.name = item.name;
         r.dataset.kind = item.kind;
+        r.dataset.tied = item.tiedWith;
         r.classList.remove("picked");
         var rank = r.cells[0];
         rank.dataset.value = String(item.rank);

@@ -1,0 +1,335 @@
+// The slice viewer of a canary case: input, reference, prediction and error side by side, linked in slice, plane, window and
+// cursor. Values come as scripts (see leaderboard/viewer.py), so that it also works where the page is opened from disk. What is
+// looked at is kept in the address.
+(function () {
+  "use strict";
+
+  var host = document.querySelector(".viewer");
+  if (!host || typeof DecompressionStream === "undefined") return;
+  var spec = JSON.parse(host.dataset.viewer);
+  var state = read();
+  var volumes = {};
+  var waiting = {};
+  window.radbench = { receive: function (key, record) { if (waiting[key]) waiting[key](record); } };
+
+  function read() {
+    var found = {};
+    location.hash.slice(1).split("&").forEach(function (part) {
+      var at = part.indexOf("=");
+      if (at > 0) {
+        try { found[part.slice(0, at)] = decodeURIComponent(part.slice(at + 1)); } catch (error) { /* not ours */ }
+      }
+    });
+    return found;
+  }
+
+  function write() {
+    var text = Object.keys(state).filter(function (k) { return state[k] !== ""; }).sort().map(function (k) {
+      return k + "=" + encodeURIComponent(state[k]).replace(/%2C/g, ",");
+    }).join("&");
+    history.replaceState(null, "", "#" + text);
+  }
+
+  function make(tag, attributes, children) {
+    var node = document.createElement(tag);
+    Object.keys(attributes || {}).forEach(function (name) {
+      if (name === "text") node.textContent = attributes[name]; else node.setAttribute(name, attributes[name]);
+    });
+    (children || []).forEach(function (child) { node.appendChild(child); });
+    return node;
+  }
+
+  function number(v) {
+    var size = Math.abs(v), text = size >= 100 || v === Math.round(v) ? v.toFixed(0) : size >= 1 ? v.toFixed(1) : v.toPrecision(3);
+    return (Number(text) === 0 ? "0" : text).replace("-", "−");
+  }
+
+  // ---- values ----
+
+  function load(record) {
+    if (volumes[record.key]) return volumes[record.key];
+    volumes[record.key] = new Promise(function (done, failed) {
+      waiting[record.key] = done;
+      var script = make("script", { src: host.dataset.root + record.path });
+      script.addEventListener("error", function () { delete volumes[record.key]; failed(new Error("not found")); });
+      document.head.appendChild(script);
+    }).then(unpack);
+    return volumes[record.key];
+  }
+
+  function unpack(record) {
+    var text = atob(record.data), bytes = new Uint8Array(text.length);
+    for (var i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+    var stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(stream).arrayBuffer().then(function (buffer) {
+      var planes = new Uint8Array(buffer), n = planes.length / 2, width = record.shape[2];
+      var values = new Float32Array(n), sum = 0;
+      for (var k = 0; k < n; k += 1) {
+        sum = k % width ? (sum + planes[k] + 256 * planes[n + k]) & 65535 : planes[k] + 256 * planes[n + k];
+        values[k] = record.low + record.step * sum;
+      }
+      return { shape: record.shape, values: values };
+    });
+  }
+
+  // ---- planes: z runs to the head, y to the back, x to the patient's left ----
+
+  var PLANES = {
+    axial: { along: 0, rows: 1, columns: 2, up: false, marks: ["R", "L", "A", "P"] },
+    coronal: { along: 1, rows: 0, columns: 2, up: true, marks: ["R", "L", "S", "I"] },
+    sagittal: { along: 2, rows: 0, columns: 1, up: true, marks: ["A", "P", "S", "I"] }
+  };
+
+  function cut(volume, plane, index) {
+    var p = PLANES[plane], s = volume.shape, strides = [s[1] * s[2], s[2], 1];
+    var rows = s[p.rows], columns = s[p.columns], out = new Float32Array(rows * columns), k = 0;
+    for (var r = 0; r < rows; r += 1) {
+      var base = index * strides[p.along] + (p.up ? rows - 1 - r : r) * strides[p.rows];
+      for (var c = 0; c < columns; c += 1) { out[k] = volume.values[base + c * strides[p.columns]]; k += 1; }
+    }
+    return { values: out, rows: rows, columns: columns };
+  }
+
+  // ---- drawing ----
+
+  var palette = new Uint8Array(spec.palette.match(/../g).map(function (h) { return parseInt(h, 16); }));
+  var GROUND = [128, 132, 136], REFERENCE = [230, 159, 0], PREDICTION = [86, 180, 233];
+
+  function grey(image, slice, low, high) {
+    for (var k = 0; k < slice.values.length; k += 1) {
+      var v = 255 * (slice.values[k] - low) / (high - low);
+      image.data[4 * k] = image.data[4 * k + 1] = image.data[4 * k + 2] = v;
+      image.data[4 * k + 3] = 255;
+    }
+  }
+
+  function difference(image, prediction, reference, mask, limit) {
+    for (var k = 0; k < prediction.values.length; k += 1) {
+      var part = Math.min(Math.max((prediction.values[k] - reference.values[k] + limit) / (2 * limit), 0), 1);
+      var colour = mask && !mask.values[k] ? GROUND : palette.subarray(3 * Math.round(250 * part), 3 * Math.round(250 * part) + 3);
+      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = colour[j];
+      image.data[4 * k + 3] = 255;
+    }
+  }
+
+  function edges(image, labels, colour) {
+    var w = labels.columns, v = labels.values;
+    for (var k = 0; k < v.length; k += 1) {
+      if (!v[k]) continue;
+      var c = k % w;
+      if ((c && v[k - 1] === v[k]) && (c < w - 1 && v[k + 1] === v[k]) && v[k - w] === v[k] && v[k + w] === v[k]) continue;
+      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = colour[j];
+    }
+  }
+
+  function disagreement(image, prediction, reference) {
+    for (var k = 0; k < prediction.values.length; k += 1) {
+      var p = prediction.values[k], r = reference.values[k];
+      var step = p && (!r || p !== r) ? 250 : r && !p ? 0 : 125;
+      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = palette[3 * step + j];
+      image.data[4 * k + 3] = 255;
+    }
+  }
+
+  function pane(name) {
+    var canvas = make("canvas", { role: "img" }), cross = make("div", { class: "cross" });
+    var marks = ["left", "right", "top", "bottom"].map(function (side) {
+      return make("span", { class: "side " + side, "aria-hidden": "true" });
+    });
+    var frame = make("div", { class: "frame" }, [canvas, cross].concat(spec.placed ? marks : []));
+    return { name: name, canvas: canvas, cross: cross, marks: marks, node: make("figure", { class: "pane" }, [frame, make("figcaption", { text: name })]) };
+  }
+
+  function show(target, slice, paint) {
+    var small = document.createElement("canvas");
+    small.width = slice.columns;
+    small.height = slice.rows;
+    var context = small.getContext("2d"), image = context.createImageData(slice.columns, slice.rows);
+    paint(image);
+    context.putImageData(image, 0, 0);
+    var p = PLANES[state.plane], wide = slice.columns * spec.spacing[p.columns], tall = slice.rows * spec.spacing[p.rows];
+    var scale = 576 / Math.max(wide, tall);
+    target.canvas.width = Math.max(1, Math.round(wide * scale));
+    target.canvas.height = Math.max(1, Math.round(tall * scale));
+    var out = target.canvas.getContext("2d");
+    out.imageSmoothingEnabled = true;
+    out.imageSmoothingQuality = "high";
+    out.drawImage(small, 0, 0, target.canvas.width, target.canvas.height);
+    target.marks.forEach(function (mark, i) { mark.textContent = p.marks[i]; });
+    target.canvas.setAttribute("aria-label", target.name + ", case " + spec.case + ", " + state.plane + " slice " + (Number(state.slice) + 1));
+  }
+
+  // ---- controls ----
+
+  var controls = make("div", { class: "controls" }), panes = {}, grid = make("div", { class: "panes" });
+  var readout = make("p", { class: "readout", role: "status" });
+  var range = make("input", { type: "range", min: "0", step: "1" }), position = make("output");
+  var low = make("input", { type: "number", "aria-label": "Lowest value shown", step: "any" });
+  var high = make("input", { type: "number", "aria-label": "Highest value shown", step: "any" });
+  var preset, current = null;
+
+  function select(label, options, chosen, changed) {
+    var node = make("select");
+    options.forEach(function (o) { node.appendChild(make("option", { value: o[0], text: o[1] })); });
+    node.value = chosen;
+    node.addEventListener("change", function () { changed(node.value); });
+    controls.appendChild(make("label", { text: label + " " }, [node]));
+    return node;
+  }
+
+  function pair(text, fallback) {
+    var parts = (text || "").split(",").map(Number);
+    return parts.length === 2 && parts[1] > parts[0] ? parts : fallback;
+  }
+
+  function open() {
+    host.textContent = "";
+    var names = spec.models.map(function (m) { return m.name; });
+    if (spec.models.length) {
+      if (names.indexOf(state.model) < 0) state.model = names[0];
+      select("Prediction of", spec.models.map(function (m) { return [m.name, m.title]; }), state.model, function (v) { state.model = v; render(); });
+    }
+    if (!PLANES[state.plane]) state.plane = spec.plane;
+    var planes = spec.thin ? [spec.plane] : Object.keys(PLANES);
+    if (planes.indexOf(state.plane) < 0) state.plane = spec.plane;
+    if (planes.length > 1) {
+      select("Plane", planes.map(function (p) { return [p, p]; }), state.plane, function (v) { state.plane = v; state.slice = ""; render(); });
+    }
+    range.addEventListener("input", function () { state.slice = range.value; render(); });
+    controls.appendChild(make("label", { class: "slice", text: "Slice " }, [range, position]));
+    if (!spec.overlay) {
+      var options = spec.windows.map(function (w) { return [w[1] + "," + w[2], w[0]]; });
+      preset = select("Window", options.concat([["", "own"]]), "", function (v) { if (v) { state.window = v; render(); } });
+      controls.appendChild(make("label", {}, [low, document.createTextNode("to"), high, document.createTextNode(spec.unit)]));
+      [low, high].forEach(function (input) {
+        input.addEventListener("change", function () {
+          if (Number(high.value) > Number(low.value)) { state.window = Number(low.value) + "," + Number(high.value); render(); }
+        });
+      });
+      var limits = [spec.error[1], spec.error[1] / 2, spec.error[1] / 5, spec.error[1] * 2];
+      if (!(Number(state.error) > 0)) state.error = "";
+      select("Error", limits.map(function (e) { return [String(e), "±" + number(e) + (spec.unit ? " " + spec.unit : "")]; }), state.error || String(spec.error[1]),
+        function (v) { state.error = v === String(spec.error[1]) ? "" : v; render(); });
+    }
+    if (spec.inputWindows.length) {
+      var first = spec.inputWindows[0];
+      select("Input window", spec.inputWindows.map(function (w) { return [w[1] + "," + w[2], w[0]]; }), state.input || first[1] + "," + first[2],
+        function (v) { state.input = v === first[1] + "," + first[2] ? "" : v; render(); });
+    }
+    ["Input", "Reference", "Prediction", spec.overlay ? "Disagreement" : "Prediction − reference"].forEach(function (name) {
+      panes[name] = pane(name);
+      grid.appendChild(panes[name].node);
+      attach(panes[name].canvas);
+    });
+    host.appendChild(controls);
+    host.appendChild(grid);
+    host.appendChild(readout);
+    var every = spec.every > 1 ? " Of this large volume every " + spec.every + (spec.every === 2 ? "nd" : spec.every === 3 ? "rd" : "th") + " voxel is shown." : "";
+    host.appendChild(make("p", { class: "small", text: "Click an image, then turn the wheel to move through the slices; point at it to read the values. The arrow keys move the slider." + every }));
+    document.addEventListener("pointerdown", function (event) { grid.classList.toggle("active", grid.contains(event.target)); });
+    render();
+  }
+
+  function attach(canvas) {
+    canvas.addEventListener("pointermove", function (event) {
+      var box = canvas.getBoundingClientRect();
+      point((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    });
+    canvas.addEventListener("pointerleave", function () { point(-1, -1); });
+    canvas.addEventListener("wheel", function (event) {
+      if (!grid.classList.contains("active")) return;
+      event.preventDefault();
+      var next = Number(range.value) + (event.deltaY > 0 ? 1 : -1);
+      state.slice = String(Math.min(Math.max(next, 0), Number(range.max)));
+      render();
+    }, { passive: false });
+  }
+
+  function point(x, y) {
+    var inside = x >= 0 && x < 1 && y >= 0 && y < 1;
+    Object.keys(panes).forEach(function (name) {
+      panes[name].cross.style.setProperty("--x", inside ? 100 * x + "%" : "-10%");
+      panes[name].cross.style.setProperty("--y", inside ? 100 * y + "%" : "-10%");
+    });
+    if (!inside || !current) { readout.textContent = "\u00a0"; return; }
+    var k = Math.floor(y * current.reference.rows) * current.reference.columns + Math.floor(x * current.reference.columns);
+    var unit = spec.unit ? " " + spec.unit : "", words = ["Input " + number(current.input.values[k]) + (spec.inputUnit ? " " + spec.inputUnit : "")];
+    words.push("reference " + number(current.reference.values[k]) + unit);
+    if (current.prediction) {
+      words.push("prediction " + number(current.prediction.values[k]) + unit);
+      var error = current.prediction.values[k] - current.reference.values[k];
+      if (!spec.overlay) words.push("error " + (error > 0 ? "+" : "") + number(error) + unit);
+    }
+    if (current.mask && !current.mask.values[k]) words.push("outside the mask, not scored");
+    readout.textContent = words.join(" · ");
+  }
+
+  var turn = 0;
+
+  function render() {
+    var mine = turn += 1;
+    var model = spec.models.filter(function (m) { return m.name === state.model; })[0];
+    var wanted = [load(spec.volumes.input), load(spec.volumes.reference), model ? load(model) : null, spec.volumes.mask ? load(spec.volumes.mask) : null];
+    readout.textContent = "Loading …";
+    return Promise.all(wanted).then(function (v) {
+      if (mine !== turn) return;
+      draw(v[0], v[1], v[2], v[3]);
+      readout.textContent = "\u00a0";
+      write();
+      host.dataset.ready = String(mine);
+    }, function () { readout.textContent = "The images could not be loaded."; });
+  }
+
+  function draw(input, reference, prediction, mask) {
+    var p = PLANES[state.plane], count = reference.shape[p.along];
+    range.max = String(count - 1);
+    if (state.slice === "" || !(Number(state.slice) >= 0 && Number(state.slice) < count)) {
+      state.slice = String(state.plane === spec.plane ? spec.slice : Math.floor(count / 2));
+    }
+    var index = Math.floor(Number(state.slice));
+    range.value = String(index);
+    position.textContent = index + 1 + " of " + count;
+    current = {
+      input: cut(input, state.plane, index), reference: cut(reference, state.plane, index),
+      prediction: prediction && cut(prediction, state.plane, index), mask: mask && cut(mask, state.plane, index)
+    };
+    var first = spec.windows[0], w = pair(state.window, [first[1], first[2]]);
+    var own = spec.inputWindows[0], wi = own ? pair(state.input, [own[1], own[2]]) : w;
+    if (preset) {
+      low.value = w[0];
+      high.value = w[1];
+      preset.value = w[0] + "," + w[1];
+      if (preset.selectedIndex < 0) preset.value = "";
+    }
+    show(panes.Input, current.input, function (image) { grey(image, current.input, wi[0], wi[1]); });
+    if (spec.overlay) {
+      show(panes.Reference, current.input, function (image) { grey(image, current.input, wi[0], wi[1]); edges(image, current.reference, REFERENCE); });
+      if (current.prediction) {
+        show(panes.Prediction, current.input, function (image) { grey(image, current.input, wi[0], wi[1]); edges(image, current.prediction, PREDICTION); });
+        show(panes.Disagreement, current.input, function (image) { disagreement(image, current.prediction, current.reference); });
+      }
+      return;
+    }
+    show(panes.Reference, current.reference, function (image) { grey(image, current.reference, w[0], w[1]); });
+    if (current.prediction) {
+      show(panes.Prediction, current.prediction, function (image) { grey(image, current.prediction, w[0], w[1]); });
+      show(panes["Prediction − reference"], current.prediction, function (image) {
+        difference(image, current.prediction, current.reference, current.mask, Number(state.error) || spec.error[1]);
+      });
+    }
+  }
+
+  // ---- begin: nothing is loaded until a reader asks ----
+
+  host.closest(".viewer-part").hidden = false;
+  if (state.model !== undefined || state.slice !== undefined || state.plane !== undefined) {
+    if (state.slice === undefined) state.slice = "";
+    open();
+  } else {
+    var size = [spec.volumes.input, spec.volumes.reference, spec.volumes.mask, spec.models[0]].reduce(function (sum, r) { return sum + (r ? r.bytes : 0); }, 0);
+    var button = make("button", { type: "button", class: "plain-button", text: "Open the viewer (loads " + (size / 1e6).toFixed(1) + " MB)" });
+    button.addEventListener("click", function () { state.slice = ""; open(); });
+    host.appendChild(button);
+  }
+  window.addEventListener("hashchange", function () { if (location.hash.indexOf("=") >= 0) location.reload(); });
+})();
