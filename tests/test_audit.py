@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TOY_DATA, write_toy
 
 from benchmark import audit, audit_report, board, dataset, image, metrics, publishing, scoring, store, tasks
 from benchmark.audit import Audit
@@ -23,13 +23,12 @@ EVIL = "<script>alert('x')</script> & co"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(toy_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder in which two submissions have been run and scored: one even, one that fails on half of site B."""
     root = tmp_path_factory.mktemp("audit")
-    write_toy(root / "tasks")
-    (root / "tasks" / "toy" / "data.py").write_text(
-        "NAME = 'toy'\n" + TOY_DATA.replace('["test"] * 5', '["test"] * 24')
-    )
+    shutil.copytree(toy_tasks / "toy", root / "tasks" / "toy")
+    code = root / "tasks" / "toy" / "data.py"
+    code.write_text(code.read_text().replace('["test"] * 5', '["test"] * 24'))
     folder = tasks.find("toy", [root / "tasks"])
     edition = dataset.prepare(root / "work" / "data", folder.task, folder.maker("phantom")(), workers=1)
     for name, broken in (("even", False), ("uneven", True)):
