@@ -35,7 +35,7 @@ def render(task: Task, config: Config, infos: Sequence[DatasetInfo], report: Tra
         "## Figures on the validation split",
         _figures(task, infos, report),
         "",
-        _notes(infos),
+        _notes(config, infos),
         "",
         "## How it was made",
         _made(config, report),
@@ -114,8 +114,9 @@ def _figures(task: Task, infos: Sequence[DatasetInfo], report: TrainingReport) -
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _notes(infos: Sequence[DatasetInfo]) -> str:
-    note = "Means over cases, taken with the weights as stored (half precision) and outputs rounded to whole HU."
+def _notes(config: Config, infos: Sequence[DatasetInfo]) -> str:
+    rounded = "" if config.data.labels else " and outputs rounded to whole HU"
+    note = f"Means over cases, taken with the weights as stored (half precision){rounded}."
     if all(info.kind == "phantom" for info in infos):
         note += " They stand on phantoms and say nothing about patients."
     elif any(info.kind == "real" for info in infos):

@@ -27,10 +27,10 @@ SHARED_SOURCES = ("catalogue.py", "config.py", "prediction.py", "weights.py")
 """Modules that take part in every prediction."""
 
 SOURCES: dict[Family, tuple[str, ...]] = {
-    "classical": ("slices.py", "classical/methods.py", "classical/predict.py"),
+    "classical": ("slices.py", "classical/methods.py", "classical/regions.py", "classical/predict.py"),
     "unet": ("slices.py", "slicewise.py", "unet/network.py", "unet/predict.py"),
     "gan": ("slices.py", "slicewise.py", "unet/network.py", "gan/network.py", "gan/predict.py"),
-    "vae": ("slices.py", "slicewise.py", "unet/network.py", "vae/network.py", "vae/predict.py"),
+    "vae": ("slices.py", "slicewise.py", "unet/network.py", "vae/network.py", "vae/regularised.py", "vae/predict.py"),
 }
 """Further modules that determine a family's predictions; a test compares this with what is really imported."""
 

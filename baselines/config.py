@@ -29,11 +29,17 @@ class Data(Record):
     """`[data]`: which volumes go in and how their values become numbers about 1."""
 
     input: Name
-    """Slug of the input socket that holds the image."""
+    """Slug of the input socket that holds the image; with `channels`, the one that gives the grid its name in messages."""
+    channels: tuple[Name, ...] = ()
+    """Slugs of all input sockets that hold an image, in the network's order; empty: `input` alone. One that a case lacks counts as
+    uniform (0 after normalisation)."""
+    labels: tuple[int, ...] = ()
+    """The output is a label volume: its labels, background first. Empty: the output is an image."""
     body: str = ""
     """Slug of the input socket that holds the body outline; empty where there is none."""
-    normalisation: Literal["mr_percentile", "hu"]
-    """`mr_percentile`: the two percentiles inside the body become -1 and 1, outside is -1; `hu`: (HU - centre) / scale."""
+    normalisation: Literal["mr_percentile", "hu", "mr_quartile"]
+    """`mr_percentile`: the two percentiles inside the body become -1 and 1, outside is -1; `hu`: (HU - centre) / scale;
+    `mr_quartile`, for images that are 0 outside the brain: the median above 0 becomes 0, a quartile's distance from it 1."""
     percentiles: tuple[float, float] = (1.0, 99.0)
     """Percentiles of `mr_percentile`."""
     centre: float = 0.0
@@ -61,27 +67,60 @@ class Data(Record):
             raise ValueError("body: expected the slug of the body outline, which mr_percentile needs")
         if (self.outside is None) == bool(self.body):
             raise ValueError("outside: expected exactly where body is given")
+        if self.channels and self.input not in self.channels:
+            raise ValueError(f"channels: found {list(self.channels)}, expected {self.input!r} among them")
+        if (self.channels or self.labels) and (self.normalisation != "mr_quartile" or self.body or self.residual):
+            raise ValueError('channels, labels: expected normalisation = "mr_quartile", no body and no residual')
+        if self.labels and (self.labels[0] != 0 or len(set(self.labels)) < max(2, len(self.labels))):
+            raise ValueError(f"labels: found {list(self.labels)}, expected different ones, 0 first")
         for key, (low, high) in (("clip", self.clip), ("percentiles", self.percentiles)):
             if low >= high:
                 raise ValueError(f"{key}: found {low} and {high}, expected the lower one first")
         return self
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Slugs of the input sockets that hold an image."""
+        return self.channels or (self.input,)
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """Slugs of all input sockets that are read."""
+        return (*self.images, *([self.body] if self.body else []))
+
 
 class Fit(Record):
     """`[fit]`: a classical method and the settings among which the validation split chooses."""
 
-    method: Literal["constant", "table", "tv", "nlm"]
-    """`constant`: one HU in the body; `table`: HU by MR intensity and depth; `tv`, `nlm`: denoisers of scikit-image."""
+    method: Literal["constant", "table", "tv", "nlm", "threshold"]
+    """`constant`: one HU in the body; `table`: HU by MR intensity and depth; `tv`, `nlm`: denoisers of scikit-image; `threshold`:
+    labels by thresholds, morphology and the largest component."""
     value: float = 0.0
     """HU of `constant`."""
     strengths: tuple[float, ...] = ()
     """`tv`, `nlm`: strengths to try, in multiples of the estimated noise."""
     smoothing_mm: tuple[float, ...] = ()
-    """`table`: Gaussian smoothing of the MR image to try, in mm."""
+    """`table`, `threshold`: Gaussian smoothing of the MR images to try, in mm."""
     statistics: tuple[Literal["mean", "median"], ...] = ()
     """`table`: what a cell holds, to try."""
     bins: int = Field(default=48, ge=2)
     """`table`: number of intensity bins."""
+    bright: Name = ""
+    """`threshold`: slug of the image in which the whole structure is bright."""
+    enhanced: Name = ""
+    """`threshold`: slug of the image after contrast agent."""
+    native: Name = ""
+    """`threshold`: slug of the same before contrast agent; what enhances is brighter after it than before."""
+    whole: int = 0
+    """`threshold`: label of what is bright and neither enhances nor is enclosed by what does."""
+    enhancing: int = 0
+    """`threshold`: label of what enhances."""
+    enclosed: int = 0
+    """`threshold`: label of what is enclosed by what enhances."""
+    openings: tuple[int, ...] = ()
+    """`threshold`: voxels by which the bright region is opened, to try."""
+    levels: tuple[float, ...] = ()
+    """`threshold`: levels to fit, in quartiles' distances from the median."""
     depths_mm: tuple[float, ...] = ()
     """`table`: depths below the body surface at which bins begin, in mm; the first is 0."""
 
@@ -92,6 +131,17 @@ class Fit(Record):
             "table": ("smoothing_mm", "statistics", "depths_mm"),
             "tv": ("strengths",),
             "nlm": ("strengths",),
+            "threshold": (
+                "smoothing_mm",
+                "openings",
+                "levels",
+                "bright",
+                "enhanced",
+                "native",
+                "whole",
+                "enhancing",
+                "enclosed",
+            ),
         }[self.method]
         for key in needs:
             if not getattr(self, key):
@@ -125,7 +175,7 @@ class Network(Record):
 
 
 class Loss(Record):
-    """`[loss]`: how far a prediction is from the reference, in units of `data.scale`."""
+    """`[loss]`: how far a prediction is from the reference: L1 terms in units of `data.scale`, or terms for labels."""
 
     l1: float = Field(default=1.0, ge=0)
     """Weight of the mean absolute error inside the mask."""
@@ -133,6 +183,12 @@ class Loss(Record):
     """A window in HU that counts more."""
     window_weight: float = Field(default=0.0, ge=0)
     """Weight of the mean absolute error after clipping both sides to the window."""
+    cross_entropy: float = Field(default=0.0, ge=0)
+    """Labels: weight of the cross entropy."""
+    dice: float = Field(default=0.0, ge=0)
+    """Labels: weight of 1 − the soft Dice, mean over `regions`."""
+    regions: tuple[tuple[int, ...], ...] = ()
+    """Labels: unions of labels whose Dice counts, such as [[1, 2, 3], [3]]; empty: each label but the background."""
 
 
 class Critic(Record):
@@ -159,6 +215,8 @@ class Latent(Record):
     """Weight of the KL divergence of the posterior from the prior (nats a latent number)."""
     prior: float = Field(default=0.5, ge=0, le=1)
     """Share of the reconstruction loss that is taken on samples of the prior (the hybrid objective)."""
+    reconstruction: float = Field(default=0.1, ge=0)
+    """Labels: weight of the mean squared error with which the latent field gives the input back."""
     samples: int = Field(default=8, ge=2)
     """Samples whose mean is the prediction and whose standard deviation is the uncertainty."""
 
@@ -178,6 +236,10 @@ class Training(Record):
     """AdamW's weight decay."""
     ema: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the moving average of the weights; the average is what is kept."""
+    foreground: float = Field(default=0.0, ge=0, le=1)
+    """Labels: share of the patches that are centred near a voxel with a label."""
+    gain: float = Field(default=0.0, ge=0, lt=1)
+    """Each input image is multiplied by a random number within this of 1, and shifted by one within it of 0."""
     flips: tuple[Literal["rows", "columns"], ...] = ("columns",)
     """Axes along which a slice is mirrored at random."""
     checkpoint_every: int = Field(default=100, ge=1)
@@ -195,6 +257,25 @@ class Config(Record):
     critic: Critic | None = None
     latent: Latent | None = None
     training: Training | None = None
+
+    @model_validator(mode="after")
+    def _labels(self) -> Config:
+        of_labels = self.loss is not None and bool(self.loss.cross_entropy or self.loss.dice)
+        if self.loss is not None and of_labels != bool(self.data.labels):
+            raise ValueError("loss: expected cross_entropy or dice exactly where data.labels is given")
+        if self.loss is not None and {x for region in self.loss.regions for x in region} - set(self.data.labels):
+            raise ValueError(f"loss.regions: expected labels among {list(self.data.labels)}")
+        return self
+
+    @property
+    def channels_in(self) -> int:
+        """Channels of the stack that a network sees."""
+        return self.data.context * len(self.data.images)
+
+    @property
+    def channels_out(self) -> int:
+        """Channels that a network gives: a value, or a score for each label."""
+        return len(self.data.labels) or 1
 
 
 SECTIONS: dict[str, frozenset[str]] = {

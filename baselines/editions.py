@@ -29,7 +29,7 @@ class Example:
     inputs: Mapping[str, Volume]
     """Input volumes by slug."""
     reference: NDArray[np.float32]
-    """Reference in HU, axes (z, y, x)."""
+    """Reference in HU, or labels; axes (z, y, x)."""
     mask: NDArray[np.bool_]
     """Where it counts."""
 
@@ -38,9 +38,11 @@ def read(task: Task, edition: Edition, split: Split, data: Data) -> Iterator[Exa
     """The cases of an open split, one by one. Raises `ValueError` for a split that is not open to training."""
     if split not in OPEN_SPLITS:
         raise ValueError(f"training never reads the {split} split")
-    slugs = [data.input, *([data.body] if data.body else [])]
     for case in edition.split(split):
-        inputs = {slug: edition.read_input(task.input(slug), case.id) for slug in slugs}
+        sockets = [task.input(slug) for slug in data.sockets]
+        inputs = {
+            s.slug: edition.read_input(s, case.id) for s in sockets if not s.optional or edition.has_input(s, case.id)
+        }
         reference = edition.read_reference(task.reference(task.scoring.reference), case.id)
         if task.scoring.mask:
             mask = np.asarray(edition.read_reference(task.reference(task.scoring.mask), case.id).array) > 0

@@ -106,7 +106,11 @@ def task_of(source: Path, baseline: str) -> str:
         ) from None
     names = tasks_with(baseline)
     declared = [tasks.find(name, check_metrics=False).task for name in names]
-    fitting = [task.name for task in declared if {socket.slug for socket in task.inputs} == slugs]
+    fitting = [
+        task.name
+        for task in declared
+        if {s.slug for s in task.inputs if not s.optional} <= slugs <= {s.slug for s in task.inputs}
+    ]
     if len(fitting) != 1:
         raise UsageError(
             "unknown_name",

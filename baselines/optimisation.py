@@ -85,6 +85,31 @@ def masked_l1(prediction: Tensor, batch: Batch) -> Tensor:
     return masked_mean((prediction - batch.target).abs(), batch.weight)
 
 
+def labelling(loss: Loss, labels: tuple[int, ...], scores: Tensor, batch: Batch) -> Tensor:
+    """The terms of `[loss]` for labels: cross entropy and soft Dice of regions, over the pixels that count.
+
+    `scores` (batch, label, y, x) before the softmax. The Dice is taken over the whole batch, so that a slice without a region does
+    not count for more than its pixels.
+    """
+    scores, target = scores.float(), batch.target[:, 0].long()
+    total = scores.new_zeros(())
+    if loss.cross_entropy:
+        errors = nn.functional.cross_entropy(scores, target, reduction="none")[:, None]
+        total = total + loss.cross_entropy * masked_mean(errors, batch.weight)
+    if loss.dice:
+        found, wanted = scores.softmax(1), one_hot(target, len(labels))
+        for region in (regions := loss.regions or tuple((label,) for label in labels[1:])):
+            members = [labels.index(label) for label in region]
+            a, b = (x[:, members].sum(1, keepdim=True) * batch.weight for x in (found, wanted))
+            total = total + loss.dice / len(regions) * (1 - (2 * (a * b).sum() + 1) / (a.sum() + b.sum() + 1))
+    return total
+
+
+def one_hot(target: Tensor, count: int) -> Tensor:
+    """Positions (batch, y, x) as (batch, count, y, x) of 0 and 1."""
+    return nn.functional.one_hot(target, count).movedim(-1, 1).float()
+
+
 def reconstruction(loss: Loss, window: tuple[float, float] | None, prediction: Tensor, batch: Batch) -> Tensor:
     """The L1 terms of `[loss]`; `window` is the configuration's, in network units."""
     prediction = prediction.float()

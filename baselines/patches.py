@@ -19,9 +19,9 @@ class Patches:
     """A batch, in network units."""
 
     stack: Array
-    """Input (batch, context, y, x)."""
+    """Input (batch, context × image, y, x)."""
     target: Array
-    """Reference (batch, 1, y, x)."""
+    """Reference (batch, 1, y, x); of labels, their positions in `data.labels`."""
     weight: Array
     """1 where the reference counts, else 0; (batch, 1, y, x)."""
 
@@ -40,11 +40,14 @@ class Sampler:
 
     def __init__(self, examples: Sequence[Example], config: Config, seed: int) -> None:
         assert config.training is not None
-        self.training, self.seed = config.training, seed
+        self.training, self.seed, self.images = config.training, seed, len(config.data.images)
         groups: dict[str, list[_Volume]] = {}
         for example in examples:
-            target = slices.to_units(np.clip(example.reference, *config.data.clip), config.data)
             stack = slices.normalise(example.inputs, config.data)
+            if config.data.labels:
+                target = slices.classes(example.reference, config.data)
+            else:
+                target = slices.to_units(np.clip(example.reference, *config.data.clip), config.data)
             used = np.flatnonzero(example.mask.any(axis=(1, 2)))
             if used.size:
                 index = slices.neighbours(len(stack), config.data.context)
@@ -71,9 +74,14 @@ class Sampler:
             slots -= len(volume.used)
         k = volume.used[slots]
         edge = self.training.patch
-        pixels = volume.weight[k]
         # Centred near a pixel that counts: patches of nothing teach nothing.
-        rows, columns = np.nonzero(pixels)
+        wanted = volume.weight
+        if self.training.foreground and rng.random() < self.training.foreground and volume.target.any():
+            wanted = volume.target
+            labelled = np.flatnonzero(wanted.any(axis=(1, 2)))
+            k = labelled[rng.integers(len(labelled))]
+        pixels = volume.weight[k]
+        rows, columns = np.nonzero(wanted[k])
         pick = rng.integers(len(rows))
         window = tuple(
             slice(start, start + edge)
@@ -82,8 +90,12 @@ class Sampler:
                 _start(int(columns[pick]), pixels.shape[1], edge, rng),
             )
         )
-        parts = [volume.stack[volume.index[k]][:, *window], volume.target[k][window], pixels[window]]
+        parts = [slices.stacked(volume.stack, volume.index[k])[:, *window], volume.target[k][window], pixels[window]]
         parts = [_fill(part, edge, "constant" if i == 2 else "edge") for i, part in enumerate(parts)]
+        if self.training.gain:
+            gains, shifts = 1 + self.training.gain * rng.uniform(-1, 1, (2, self.images)).astype(np.float32)
+            repeat = len(parts[0]) // self.images
+            parts[0] = parts[0] * np.tile(gains, repeat)[:, None, None] + np.tile(shifts - 1, repeat)[:, None, None]
         for axis, name in ((-1, "columns"), (-2, "rows")):
             if name in self.training.flips and rng.random() < 0.5:
                 parts = [np.flip(part, axis) for part in parts]

@@ -27,7 +27,7 @@ class Prediction:
     """What a baseline says about one case."""
 
     array: NDArray[np.int16]
-    """The output in HU, axes (z, y, x), on the grid of the input image."""
+    """The output in HU, or labels; axes (z, y, x), on the grid of the input image."""
     extras: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Further maps on the same grid by name, such as `uncertainty` in HU."""
 
@@ -54,8 +54,7 @@ def load(baseline: Baseline, *, threads: int = 1, device: str = "auto") -> Predi
 
 def needed(baseline: Baseline) -> tuple[str, ...]:
     """Slugs of the input sockets that a baseline reads, the image first."""
-    data = configuration.load(baseline.config, baseline.family).data
-    return (data.input, *([data.body] if data.body else []))
+    return configuration.load(baseline.config, baseline.family).data.sockets
 
 
 def run_case(
@@ -63,23 +62,31 @@ def run_case(
 ) -> list[Path]:
     """Read the case below `source`, write the output (and, if asked, the extra maps) below `target`; the files written.
 
-    The output has the name of the input image with the suffix `.mha`, and its geometry. Raises `UsageError('path')` when
-    an input is not there as declared.
+    The output has the name of the input image with the suffix `.mha`, and its geometry. An optional input may be absent.
+    Raises `UsageError('path')` when an input is not there as declared, or none is that the baseline knows.
     """
-    slugs = needed(baseline)
-    files = {slug: image_file(source / task.input(slug).path) for slug in slugs}
+    sockets = [task.input(slug) for slug in needed(baseline)]
+    files = {s.slug: image_file(source / s.path) for s in sockets if not s.optional or (source / s.path).exists()}
+    if not files:
+        raise UsageError(
+            "path",
+            f"{source} has no input that this baseline knows",
+            expected=f"at least one of {', '.join(s.slug for s in sockets)}",
+            action="Run it on cases that have one.",
+        )
     inputs = {slug: image.read(path) for slug, path in files.items()}
-    shown = inputs[slugs[0]]
+    first = next(iter(files))
+    shown = inputs[first]
     for slug, volume in inputs.items():
         if volume.array.shape != shown.array.shape:
             raise UsageError(
                 "bad_value",
                 f"{files[slug]} has shape {volume.array.shape}",
-                expected=f"that of {files[slugs[0]]}, {shown.array.shape}",
+                expected=f"that of {files[first]}, {shown.array.shape}",
                 action="Put both on one grid.",
             )
     prediction = predictor(inputs)
-    case = stem(files[slugs[0]])
+    case = stem(files[first])
     output = task.output(task.scoring.prediction)
     written = [target / output.file(case)]
     written[0].parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,13 @@ MULTIPLE = 16
 
 
 def normalise(inputs: Mapping[str, Volume], data: Data) -> Array:
-    """The image socket as float32 of about unit size, axes (z, y, x)."""
+    """The image socket as float32 of about unit size, axes (z, y, x); with several, (z, channel, y, x)."""
+    if data.channels:
+        shape = grid(inputs, data).array.shape
+        none = np.zeros(shape, np.float32)
+        return np.stack([quartiles(inputs[slug]) if slug in inputs else none for slug in data.channels], axis=1)
+    if data.normalisation == "mr_quartile":
+        return quartiles(inputs[data.input])
     image = np.nan_to_num(np.asarray(inputs[data.input].array, np.float32))
     if data.normalisation == "hu":
         return to_units(np.clip(image, *data.clip), data)
@@ -24,6 +30,33 @@ def normalise(inputs: Mapping[str, Volume], data: Data) -> Array:
     low, high = np.percentile(image[inside], data.percentiles) if inside.any() else (0.0, 1.0)
     scaled = 2.0 * (image - low) / max(float(high - low), 1e-6) - 1.0
     return np.where(inside, np.clip(scaled, -1.5, 3.0), -1.0).astype(np.float32)
+
+
+def quartiles(volume: Volume) -> Array:
+    """An image that is 0 outside the brain: its median above 0 becomes 0, the distance between its quartiles 2; outside stays 0."""
+    image = np.nan_to_num(np.asarray(volume.array, np.float32))
+    inside = image > 0
+    low, middle, high = np.percentile(image[inside], (25, 50, 75)) if inside.any() else (0.0, 0.0, 1.0)
+    scaled = (image - middle) / max(float(high - low) / 2, 1e-6)
+    return np.where(inside, np.clip(scaled, -8, 12), 0).astype(np.float32)
+
+
+def grid(inputs: Mapping[str, Volume], data: Data) -> Volume:
+    """The first image that is there: all lie on one grid."""
+    return next(inputs[slug] for slug in data.images if slug in inputs)
+
+
+def classes(reference: NDArray[np.generic], data: Data) -> Array:
+    """Labels as the position of each in `data.labels`; a label that is not listed counts as background."""
+    out = np.zeros(reference.shape, np.float32)
+    for position, label in enumerate(data.labels):
+        out[reference == label] = position
+    return out
+
+
+def to_labels(positions: NDArray[np.integer], data: Data) -> NDArray[np.int16]:
+    """Positions in `data.labels` as the labels themselves."""
+    return np.asarray(data.labels, np.int16)[positions]
 
 
 def body(inputs: Mapping[str, Volume], data: Data) -> NDArray[np.bool_]:
@@ -75,7 +108,13 @@ def batches(volume: Array, context: int, pixels: int) -> Iterator[tuple[slice, A
     size = max(1, pixels // (padded.shape[-1] * padded.shape[-2]))
     for start in range(0, volume.shape[0], size):
         chosen = slice(start, min(start + size, volume.shape[0]))
-        yield chosen, padded[index[chosen]]
+        yield chosen, stacked(padded, index[chosen])
+
+
+def stacked(volume: Array, index: NDArray[np.intp]) -> Array:
+    """Slices by index (…, context) as channels: (…, context, y, x), or (…, context × channel, y, x) of several images."""
+    picked = volume[index]
+    return picked.reshape(*index.shape[:-1], -1, *volume.shape[-2:]) if volume.ndim == 4 else picked
 
 
 def window_in_units(config: Config) -> tuple[float, float] | None:

@@ -59,3 +59,19 @@ def run(forward: Forward, inputs: Mapping[str, Volume], config: Config, device: 
         collected.append([m[:, 0, :rows, :columns].float().cpu().numpy() for m in maps])
     prediction, *others = (np.concatenate(parts) for parts in zip(*collected, strict=True))
     return [slices.to_hu(prediction, data), *(other * np.float32(data.scale) for other in others)]
+
+
+@torch.inference_mode()
+def label(
+    scores: Callable[[Tensor], Tensor], inputs: Mapping[str, Volume], config: Config, device: torch.device
+) -> np.ndarray:
+    """Label a volume: int16 (z, y, x), the label of the highest score. Where every image is 0 there is background."""
+    data = config.data
+    volume = slices.normalise(inputs, data)
+    rows, columns = volume.shape[-2:]
+    parts = [
+        scores(torch.from_numpy(stack).to(device)).argmax(1)[:, :rows, :columns].cpu().numpy()
+        for _, stack in slices.batches(volume, data.context, PIXELS)
+    ]
+    inside = np.any([np.asarray(inputs[slug].array) != 0 for slug in data.images if slug in inputs], axis=0)
+    return np.where(inside, slices.to_labels(np.concatenate(parts), data), data.labels[0]).astype(np.int16)

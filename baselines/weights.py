@@ -21,12 +21,22 @@ _KEY = "radbench"
 """One metadata entry only: several would be written in an order that changes from run to run."""
 
 
+_LATER = ("channels", "labels")
+"""Settings of `[data]` that came after the first weights were made."""
+
+
 def fingerprint(config: Config) -> str:
     """Hash of the settings that the parameters have a meaning under: data, network, latent and fitted method."""
     parts = {"data": config.data.model_dump(mode="json", exclude={"editions"})}
+    for name in _LATER:
+        # At its default a setting that came later changes nothing: weights made before it keep their meaning.
+        if not parts["data"][name]:
+            del parts["data"][name]
     for name in ("network", "latent"):
         section = getattr(config, name)
-        parts[name] = section.model_dump(mode="json", exclude={"kl", "prior", "samples"}) if section else {}
+        parts[name] = (
+            section.model_dump(mode="json", exclude={"kl", "prior", "samples", "reconstruction"}) if section else {}
+        )
     parts["fit"] = {"method": config.fit.method} if config.fit else {}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

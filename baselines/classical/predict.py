@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from baselines import slices, weights
-from baselines.classical import methods
+from baselines.classical import methods, regions
 from baselines.config import Config
 from baselines.prediction import Prediction, Predictor
 from benchmark.errors import DataError
@@ -18,6 +18,7 @@ PARAMETERS = {
     "table": {"edges", "table", "smoothing_mm"},
     "tv": {"strength"},
     "nlm": {"strength"},
+    "threshold": {"whole", "enhancing", "opening", "smoothing_mm"},
 }
 """Names of the fitted arrays by method."""
 
@@ -35,6 +36,8 @@ def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
         )
 
     def predict(inputs: Mapping[str, Volume]) -> Prediction:
+        if fit.method == "threshold":
+            return Prediction(apply_thresholds(inputs, config, arrays))
         shown = inputs[data.input]
         if fit.method == "constant":
             hu = np.full(shown.array.shape, fit.value, np.float32)
@@ -57,3 +60,30 @@ def apply_table(inputs: Mapping[str, Volume], config: Config, arrays: weights.Ar
     edges = np.asarray(arrays["edges"], np.float32)
     cells = methods.table_cells(mr, methods.depth(slices.body(inputs, config.data), spacing), edges, layers)
     return np.asarray(arrays["table"][cells], np.float32)
+
+
+def contrast(inputs: Mapping[str, Volume], config: Config, slug: str, sigma_mm: float) -> np.ndarray:
+    """One of the images, normalised and smoothed; 0 where the case lacks it."""
+    grid = slices.grid(inputs, config.data)
+    if slug not in inputs:
+        return np.zeros(grid.array.shape, np.float32)
+    image = slices.quartiles(inputs[slug])
+    return np.where(image != 0, methods.smoothed(image, grid.spacing, sigma_mm), 0).astype(np.float32)
+
+
+def uptake(inputs: Mapping[str, Volume], config: Config, sigma_mm: float) -> np.ndarray:
+    """How much brighter each voxel is after contrast agent than before, in units of the spread of the image before."""
+    assert config.fit is not None
+    after, before = (contrast(inputs, config, slug, sigma_mm) for slug in (config.fit.enhanced, config.fit.native))
+    return after - before
+
+
+def apply_thresholds(inputs: Mapping[str, Volume], config: Config, arrays: weights.Arrays) -> np.ndarray:
+    """Labels, int16 (z, y, x)."""
+    assert config.fit is not None
+    fit, sigma = config.fit, arrays["smoothing_mm"].item()
+    bright = contrast(inputs, config, fit.bright, sigma)
+    whole = regions.bright_region(bright, arrays["whole"].item(), int(arrays["opening"].item()))
+    enhancing = whole & (uptake(inputs, config, sigma) > arrays["enhancing"].item())
+    core = regions.enclosed(enhancing, whole)
+    return np.select([enhancing, core, whole], [fit.enhancing, fit.enclosed, fit.whole], 0).astype(np.int16)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from baselines import slices, weights
-from baselines.classical import methods
-from baselines.classical.predict import predictor
+from baselines.classical import methods, regions
+from baselines.classical.predict import contrast, predictor, uptake
 from baselines.config import Config
 from baselines.editions import Example
 
@@ -49,6 +49,10 @@ def _candidates(config: Config, train: Sequence[Example]) -> Iterable[tuple[dict
         for sigma in fit.smoothing_mm:
             for statistic in fit.statistics:
                 yield {"smoothing_mm": sigma, "statistic": statistic}, _table(config, train, sigma, statistic)
+    elif fit.method == "threshold":
+        for sigma in fit.smoothing_mm:
+            for opening in fit.openings:
+                yield {"smoothing_mm": sigma, "opening": float(opening)}, _thresholds(config, train, sigma, opening)
 
 
 def _table(config: Config, train: Sequence[Example], sigma: float, statistic: str) -> weights.Arrays:
@@ -70,3 +74,28 @@ def _table(config: Config, train: Sequence[Example], sigma: float, statistic: st
     cells = methods.table_cells(mr, depth, edges, layers)
     table = methods.fit_table(cells, hu, (len(edges) + 1) * len(layers), statistic)
     return {"edges": edges, "table": table, "smoothing_mm": np.array([sigma], np.float16)}
+
+
+def _thresholds(config: Config, train: Sequence[Example], sigma: float, opening: int) -> weights.Arrays:
+    """Levels of the highest mean Dice over the training cases: of the whole region, then of what enhances within the true one."""
+    assert config.fit is not None
+    fit = config.fit
+    whole, tumours, taken_up, enhancing = [], [], [], []
+    for example in train:
+        inside = np.isin(example.reference, [fit.whole, fit.enhancing, fit.enclosed])
+        whole.append(contrast(example.inputs, config, fit.bright, sigma))
+        tumours.append(inside)
+        taken_up.append(np.where(inside, uptake(example.inputs, config, sigma), -np.inf))
+        enhancing.append(example.reference == fit.enhancing)
+    scores = [
+        np.mean(
+            [regions.dice(regions.bright_region(i, level, opening), t) for i, t in zip(whole, tumours, strict=True)]
+        )
+        for level in fit.levels
+    ]
+    return {
+        "whole": np.array([fit.levels[int(np.argmax(scores))]], np.float16),
+        "enhancing": np.array([regions.best_level(taken_up, enhancing, fit.levels)], np.float16),
+        "opening": np.array([opening], np.float16),
+        "smoothing_mm": np.array([sigma], np.float16),
+    }

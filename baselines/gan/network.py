@@ -20,10 +20,12 @@ def critic(config: Config) -> nn.Module:
     Instance normalisation, as pix2pix with small batches; the last of its outputs is the patch-wise score.
     """
     assert config.critic is not None
+    # Of labels it sees each image of the middle slice through each label but the background (SegAN's image × mask).
+    maps = len(config.data.images) * (config.channels_out - 1) if config.data.labels else config.data.context + 1
     return PatchDiscriminator(
         spatial_dims=2,
         channels=config.critic.channels,
-        in_channels=config.data.context + 1,
+        in_channels=maps,
         num_layers_d=config.critic.layers,
         norm="INSTANCE",
     )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from baselines.config import Config
 from baselines.gan.network import critic, generator
-from baselines.optimisation import Batch, Player, masked_l1, reconstruction
+from baselines.optimisation import Batch, Player, labelling, masked_l1, one_hot, reconstruction
 from baselines.slices import window_in_units
 
 
@@ -49,6 +49,38 @@ class Game:
         return score
 
 
+class LabelGame(Game):
+    """The same game for labels: the critic judges the images seen through each label's map (after SegAN, Xue et al. 2018)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.labels, self.images, self.context = config.data.labels, len(config.data.images), config.data.context
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Generator: the labels' loss plus the weighted adversarial term; critic: mean of its losses on both kinds of maps."""
+        if player == "model":
+            scores = self.generator(batch.stack)
+            maps = scores.float().softmax(1)
+            self.fake = maps.detach()
+            self.critic.requires_grad_(False)
+            adversarial = self.adversarial(self._judge(batch, maps), target_is_real=True, for_discriminator=False)
+            self.critic.requires_grad_(True)
+            total = labelling(self.loss_terms, self.labels, scores, batch) + self.weight * adversarial
+            return total, {"adversarial": float(adversarial.detach())}
+        assert self.fake is not None
+        real = one_hot(batch.target[:, 0].long(), len(self.labels))
+        on_fake = self.adversarial(self._judge(batch, self.fake), target_is_real=False, for_discriminator=True)
+        on_real = self.adversarial(self._judge(batch, real), target_is_real=True, for_discriminator=True)
+        return 0.5 * (on_fake + on_real), {}
+
+    def _judge(self, batch: Batch, output: Tensor) -> Tensor:
+        start = self.context // 2 * self.images
+        middle = batch.stack[:, start : start + self.images]
+        seen = middle[:, :, None] * (output[:, 1:] * batch.weight)[:, None].to(middle.dtype)
+        score: Tensor = self.critic(seen.flatten(1, 2))[-1].float()
+        return score
+
+
 def learner(config: Config) -> Game:
     """Networks and losses of this family."""
-    return Game(config)
+    return LabelGame(config) if config.data.labels else Game(config)

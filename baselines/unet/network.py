@@ -13,13 +13,16 @@ from baselines.config import Config, Network
 
 
 class Translator(nn.Module):
-    """A slice in network units from a stack (batch, context, y, x); y and x multiples of 16. Output (batch, 1, y, x)."""
+    """A slice in network units from a stack (batch, context, y, x); y and x multiples of 16. Output (batch, 1, y, x).
+
+    With several images the stack is (batch, context × image, y, x); of labels the output is a score each, (batch, label, y, x).
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         assert config.network is not None
         self.residual = config.data.residual
-        self.body = backbone(config.network, config.data.context, 1)
+        self.body = backbone(config.network, config.channels_in, config.channels_out)
         if self.residual:
             start_at_zero(self.body)
 

@@ -17,6 +17,8 @@ def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
     model = slicewise.load(Translator(config), arrays, chosen)
 
     def predict(inputs: Mapping[str, Volume]) -> Prediction:
+        if config.data.labels:
+            return Prediction(slicewise.label(model, inputs, config, chosen))
         (hu,) = slicewise.run(lambda stack: (model(stack),), inputs, config, chosen)
         return Prediction(slices.finish(hu, inputs, config.data))
 

@@ -1,11 +1,11 @@
-"""Training of the U-Net: L1 regression."""
+"""Training of the U-Net: L1 regression, or cross entropy and soft Dice where the output is labels."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from baselines.config import Config
-from baselines.optimisation import Batch, Player, masked_l1, reconstruction
+from baselines.optimisation import Batch, Player, labelling, masked_l1, reconstruction
 from baselines.slices import window_in_units
 from baselines.unet.network import Translator
 
@@ -26,6 +26,20 @@ class Regression:
         return total, {"l1": float(masked_l1(prediction.detach().float(), batch))}
 
 
-def learner(config: Config) -> Regression:
+class Labelling:
+    """One player, the labels' loss."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.loss is not None and config.training is not None
+        self.terms, self.labels = config.loss, config.data.labels
+        self.model = Translator(config)
+        self.players = {"model": Player(self.model, config.training.learning_rate)}
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy and soft Dice."""
+        return labelling(self.terms, self.labels, self.model(batch.stack), batch), {}
+
+
+def learner(config: Config) -> Regression | Labelling:
     """Networks and losses of this family."""
-    return Regression(config)
+    return Labelling(config) if config.data.labels else Regression(config)

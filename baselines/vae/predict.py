@@ -13,11 +13,12 @@ from baselines import slices, slicewise, weights
 from baselines.config import Config
 from baselines.prediction import Prediction, Predictor
 from baselines.vae.network import ConditionalVAE
+from baselines.vae.regularised import RegularisedSegmenter
 from benchmark.image import Volume
 
 
 def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
-    """A function from input volumes to mean (HU) and uncertainty (standard deviation, HU).
+    """A function from input volumes to mean (HU) and uncertainty (standard deviation, HU), or to labels.
 
     By the law of total variance: the variance over samples plus that of the Laplace likelihood around them, 2 · scale².
 
@@ -27,6 +28,9 @@ def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
     assert config.latent is not None
     count = config.latent.samples
     chosen = slicewise.pick_device(device)
+    if config.data.labels:
+        segmenter = slicewise.load(RegularisedSegmenter(config), arrays, chosen)
+        return lambda inputs: Prediction(slicewise.label(segmenter, inputs, config, chosen))
     model = slicewise.load(ConditionalVAE(config), arrays, chosen)
     assert isinstance(model, ConditionalVAE)
 

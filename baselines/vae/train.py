@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
+from torch.distributions import Normal, kl_divergence
 
 from baselines.config import Config
-from baselines.optimisation import Batch, Player, masked_l1, masked_mean, reconstruction
+from baselines.optimisation import Batch, Player, labelling, masked_l1, masked_mean, reconstruction
 from baselines.slices import window_in_units
 from baselines.vae.network import ConditionalVAE
+from baselines.vae.regularised import RegularisedSegmenter
 
 
 class Hybrid:
@@ -47,6 +48,25 @@ class Hybrid:
         return total + likelihood, {**numbers, "nll": float(likelihood.detach())}
 
 
-def learner(config: Config) -> Hybrid:
+class Regularised:
+    """One player: the labels' loss, the input given back, and the KL of the latent field from a standard normal one."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.loss is not None and config.training is not None and config.latent is not None
+        self.terms, self.labels, self.latent = config.loss, config.data.labels, config.latent
+        self.model = RegularisedSegmenter(config)
+        self.players = {"model": Player(self.model, config.training.learning_rate)}
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Labels + reconstruction · mean squared error + kl · KL, the KL as a mean over latent numbers."""
+        scores, again, field = self.model.both(batch.stack)
+        error = torch.mean((again.float() - batch.stack) ** 2)
+        divergence = kl_divergence(field, Normal(torch.zeros_like(field.mean), torch.ones_like(field.mean))).mean()
+        total = labelling(self.terms, self.labels, scores, batch)
+        total = total + self.latent.reconstruction * error + self.latent.kl * divergence
+        return total, {"reconstruction": float(error.detach()), "kl": float(divergence.detach())}
+
+
+def learner(config: Config) -> Hybrid | Regularised:
     """Networks and losses of this family."""
-    return Hybrid(config)
+    return Regularised(config) if config.data.labels else Hybrid(config)

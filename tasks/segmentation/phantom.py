@@ -174,7 +174,7 @@ def paint(
 def _distractors(canvas: Canvas, cavity: Array, person: head.Head, fields: Mapping[str, Array], grid: Grid) -> None:
     """What looks like tumour and is none: spots in white matter, vessels and plexus that enhance."""
     many = 0.25 + 0.75 * person.white_lesions
-    spots = np.clip((fields["spots"] - np.float32(2.7 - 1.3 * many)) * 1.6, 0, 1) * canvas.layers["white"]
+    spots = np.clip((fields["spots"] - np.float32(2.6 - 1.35 * many)) * 1.6, 0, 1) * canvas.layers["white"]
     canvas.paint((spots * (cavity < -12)).astype(np.float32), "lesion")
     for s in (-1, 1):
         box = canvas.near((s * 22, 26, 2), 22)

@@ -100,7 +100,7 @@ def draw(key: tuple[object, ...], *, sex: str, kind: Literal["enhancing", "non_e
         uptake=1.0 if solid else float(rng.choice(UPTAKES, p=UPTAKE_SHARES)),
         haemorrhage=float(rng.uniform(0.25, 0.7)) if ring and rng.random() < 0.3 else 0.0,
         mass_effect=spread(0.25 if solid else 0.45, 0.12, 0.1, 0.7),
-        infiltration=spread(4.5, 1.2, 2.5, 7.0),
+        infiltration=spread(6.0, 1.5, 3.0, 9.0),
         foci=tuple(foci),
     )
 
