@@ -145,7 +145,8 @@ class Gap(Record):
     gap: float | None = None
     """Difference between best and worst, never negative; absent where fewer than two groups are compared."""
     gap_low: float | None = None
-    """Lower end of the 95 % bootstrap interval of the gap (cases drawn within groups); it can hardly reach 0, see `null_high`."""
+    """Lower end of the 95 % bootstrap interval of the difference between these two groups (cases drawn within groups), at least 0.
+    It does not know that best and worst were chosen after looking: whether there is a gap at all is for `p` and `null_high`."""
     gap_high: float | None = None
     """Upper end of that interval."""
     ratio: float | None = None

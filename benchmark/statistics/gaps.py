@@ -219,10 +219,17 @@ def group_intervals(
             for c in range(columns):
                 low[g, c], high[g, c] = bootstrap.widened_interval(drawn[g, :, c], sampling)
             method[g] = f"percentile bootstrap, {draws} draws, widened{sampling.wording}"
-    gaps = spread(drawn[compared]) if compared.sum() > 1 else np.full((draws, columns), np.nan)
-    fit = ~np.isnan(gaps).all(axis=0)
+    # The groups that the data call best and worst stay so in every draw: the largest less the smallest of drawn values would
+    # be larger than the gap itself nearly always.
+    values_by_group = np.where(compared[:, None], by_group(measure, groups, number), np.nan)
     ends = np.full((2, columns), np.nan)
-    ends[:, fit] = np.nanquantile(gaps[:, fit], [0.025, 0.975], axis=0)
+    for c in np.flatnonzero(np.count_nonzero(~np.isnan(values_by_group), axis=0) > 1):
+        top, bottom = int(np.nanargmax(values_by_group[:, c])), int(np.nanargmin(values_by_group[:, c]))
+        with np.errstate(invalid="ignore"):
+            difference = drawn[top, :, c] - drawn[bottom, :, c]
+        known = difference[~np.isnan(difference)]
+        if len(known):
+            ends[:, c] = np.maximum(np.quantile(known, [0.025, 0.975], method="nearest"), 0.0)
     return GroupIntervals(low, high, tuple(method), ends[0], ends[1])
 
 

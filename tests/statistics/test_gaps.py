@@ -185,6 +185,15 @@ def test_group_intervals_cover_and_the_gap_is_within_its_interval() -> None:
         assert 0.93 <= np.mean((found.low[g] <= truth) & (found.high[g] >= truth)) <= 0.97
     gap = gaps.spread(gaps.by_group(gaps.mean_measure(values), groups, 2))
     assert np.mean((found.gap_low <= gap) & (gap <= found.gap_high)) > 0.99
+    assert 0.90 <= np.mean((found.gap_low <= 2) & (found.gap_high >= 2)) <= 0.98  # percentiles of 10 and 14 cases
+    even = (
+        values - np.array([0.0, 2.0, 0.0])[groups][:, None]
+    )  # no difference in truth: the interval still holds the gap seen
+    none = gaps.group_intervals(
+        gaps.mean_measure(even), groups, 2, np.array([True, True]), np.arange(27), values=even, draws=600
+    )
+    seen = gaps.spread(gaps.by_group(gaps.mean_measure(even), groups, 2))
+    assert np.mean((none.gap_low <= seen) & (seen <= none.gap_high)) > 0.99 and np.mean(none.gap_low == 0) > 0.85
 
 
 def test_infinite_values_do_not_become_nan() -> None:
