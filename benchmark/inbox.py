@@ -200,7 +200,7 @@ def submit(manifest: Path, task: Task, inbox: Path, found: Submission | None = N
 
 def next_steps(entry: Entry, task: Task) -> list[str]:
     """What becomes of an entry, in sentences for who handed it in."""
-    limits = task.limits
+    limits = entry.submission.limits(task)
     return [
         f"Image {entry.submission.digest[:19]}… is held to from now on.",
         "The next run takes it in: its first canary case alone at first; if that fails, nothing else is run.",

@@ -119,9 +119,12 @@ def image(runtime: Runtime) -> Iterator[str]:
     """
     name = f"{REPOSITORY}:{uuid.uuid4().hex[:12]}"
     archive = _archive(["grep", *(["nvidia-smi"] if shutil.which("nvidia-smi") else [])])
-    done = subprocess.run(
-        [runtime.executable, "import", "-", name], input=archive, capture_output=True, timeout=shell.SECONDS
-    )
+    try:
+        done = subprocess.run(
+            [runtime.executable, "import", "-", name], input=archive, capture_output=True, timeout=shell.SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InfrastructureError("engine_failed", f"{runtime.name} cannot import an image ({error})") from None
     if done.returncode:
         raise InfrastructureError(
             "engine_failed", f"{runtime.name} cannot import an image: {shell.last_line(done.stderr)}"
