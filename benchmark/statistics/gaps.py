@@ -223,7 +223,7 @@ def group_intervals(
     # be larger than the gap itself nearly always.
     values_by_group = np.where(compared[:, None], by_group(measure, groups, number), np.nan)
     ends = np.full((2, columns), np.nan)
-    for c in np.flatnonzero(np.count_nonzero(~np.isnan(values_by_group), axis=0) > 1):
+    for c in np.flatnonzero(np.count_nonzero(~np.isnan(values_by_group), axis=0) > 1).tolist():
         top, bottom = int(np.nanargmax(values_by_group[:, c])), int(np.nanargmin(values_by_group[:, c]))
         with np.errstate(invalid="ignore"):
             difference = drawn[top, :, c] - drawn[bottom, :, c]

@@ -228,3 +228,23 @@ def test_a_table_that_lacks_a_case_is_refused() -> None:
     cases = people.cases(*BALANCED)
     with pytest.raises(DataError, match="no mae of case c000"):
         audit.fairness(people.task(), cases, "real", [people.table(cases[1:], by_scanner)])
+
+
+def test_a_row_of_a_crossing_does_not_leave_a_few_people_over() -> None:
+    #           1.5T   3T   7T
+    #   female   12     3    3     six women follow from the row's total: 12 more are withheld
+    #   male     20    20   20
+    #   other    20     4    4
+    rows = {"female": (12, 3, 3), "male": (20, 20, 20), "other": (20, 4, 4)}
+    cases = people.cases(
+        *(
+            (n, {"sex": sex, "scanner": scanner})
+            for sex, row in rows.items()
+            for scanner, n in zip(("1.5T", "3T", "7T"), row, strict=True)
+        )
+    )
+    who = population.group(people.task(), cases, "real").population
+    cells = {group.name: group.suppressed for group in who.partition("sex*scanner").groups}
+    assert cells["female × 3T"] == cells["female × 7T"] == "small"
+    assert cells["female × 1.5T"] == "complementary"
+    assert [group.suppressed for group in who.partition("sex").groups] == ["", "", ""]
