@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.contract import Socket
+from benchmark.image import Volume
 from leaderboard import numbers, pictures
 from leaderboard import viewer as viewing
 from leaderboard.records import BoardData, CanaryCase
@@ -62,7 +63,7 @@ def _strip(canary: CanaryCase, data: BoardData, view: BoardView) -> tuple[Strip,
     second = keep(picture, "reference", f"Reference of {kind}{sides}")
     limits = pictures.error_range(display)
     cells = []
-    predictions = []
+    predictions: list[tuple[str, str, Volume]] = []
     for line in view.lines:
         name, title = line.row.method.name, line.row.method.title
         if name not in canary.predictions and name not in canary.scores:

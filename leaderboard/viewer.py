@@ -109,8 +109,9 @@ def on_grid(volume: Volume, reference: Volume) -> NDArray[np.float32]:
 
 def packed(key: str, array: NDArray[np.generic], step: float) -> bytes:
     """The script that hands over a volume (z, y, x) under `key`, its values rounded to multiples of `step`."""
-    low = float(np.floor(array.min() / step) * step)
-    steps = np.clip(np.rint((array - low) / step), 0, 65535).astype(np.uint16)
+    values = array.astype(np.float64)
+    low = float(np.floor(values.min() / step) * step)
+    steps = np.clip(np.rint((values - low) / step), 0, 65535).astype(np.uint16)
     difference = np.diff(steps, axis=2, prepend=np.uint16(0)).astype(
         np.uint16
     )  # wraps around, as the reader's sum does

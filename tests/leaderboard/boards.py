@@ -22,6 +22,7 @@ from benchmark.contract import (
     Source,
     Task,
 )
+from benchmark.fairness import Association, Fairness, Gap, Group, GroupValue, Partition, Population, Suppression
 from benchmark.image import Volume
 from leaderboard.site import BoardData, CanaryCase
 
@@ -267,8 +268,78 @@ def assemble(
     )  # fmt: skip
 
 
+def audited(data: BoardData) -> BoardData:
+    """The board with an audit by sex and by scanner; the scanner's second group is too small, and so is one of the crossing."""
+
+    def group(*values: str, n: int | None, why: Suppression = "") -> Group:
+        return Group(name=" × ".join(values), values=values, n=n, patients=n, suppressed=why)
+
+    sex = Partition(name="sex", attributes=("sex",), title="Sex", groups=(group("female", n=7), group("male", n=5)))
+    scanner = Partition(
+        name="scanner", attributes=("scanner",), title="Scanner",
+        groups=(group("1.5T", n=6), group("3T", n=None, why="small"), group("0.35T", n=0, why="empty")),
+    )  # fmt: skip
+    both = Partition(
+        name="sex*scanner", attributes=("sex", "scanner"), title="Sex × Scanner",
+        groups=(group("female", "1.5T", n=6), group("male", "3T", n=None, why="complementary"), group("male", "1.5T", n=5)),
+    )  # fmt: skip
+    population = Population(
+        minimum=5, n=12, patients=12, partitions=(sex, scanner, both),
+        associations=(Association(first="sex", second="scanner", cramers_v=0.61, p=0.004, strong=True,
+                                  sentence="Sex and scanner go together: a gap by one may be a gap by the other."),),
+        unmeasurable=("Scanner: too few cases at 3T.",),
+    )  # fmt: skip
+
+    def gap(row: Row, partition: Partition, metric: MetricInfo, number: int) -> Gap:
+        own, sign = row.aggregate(metric.id), 1 if metric.direction == "lower" else -1
+        reach = (own.high - own.low) / 2
+        values = []
+        for i, g in enumerate(partition.groups):
+            if g.suppressed:
+                values.append(GroupValue(group=g.name, value=None, reason="the group is too small"))
+            else:
+                v = own.value + sign * reach * (2.5 * (i == 1) - 0.4 * (i == 0)) * (
+                    partition.name == "sex" and number == 0
+                )
+                values.append(GroupValue(group=g.name, value=v, low=v - reach, high=v + reach, n=g.n))
+        known = [v.value for v in values if v.value is not None]
+        shown = len(known) > 1
+        return Gap(
+            partition=partition.name, measure=metric.id, direction=metric.direction, values=tuple(values),
+            best=partition.groups[0].name if shown else "", worst=partition.groups[1].name if shown else "",
+            gap=max(known) - min(known) if shown else None, null_mean=reach / 2 if shown else None,
+            null_high=reach if shown else None, p=0.002 if shown else None,
+            p_holm=(0.006 if number == 0 else 0.8) if shown else None, more_than_chance=shown and number == 0,
+        )  # fmt: skip
+
+    rows = tuple(
+        row.model_copy(update={"fairness": Fairness(
+            gaps=tuple(gap(row, p, m, i) for p in population.partitions for i, m in enumerate(data.board.metrics)),
+            permutations=2000, tests=6, findings=(f"{row.method.title}: worse for male patients, by more than chance.",),
+        )})
+        for row in data.board.rows
+    )  # fmt: skip
+    return replace(data, board=data.board.model_copy(update={"rows": rows, "population": population}))
+
+
+def many(count: int = 120) -> BoardData:
+    """A board of so many submissions, on two pages and more; no pictures."""
+    families = ("unet", "gan", "classical", "other")
+    rows = [
+        row(f"model-{i:03d}", f"Model {i}", families[i % 4],
+            {"mae": (50 + i, 48 + i, 52 + i), "psnr": (30 - i / 10, 29 - i / 10, 31 - i / 10),
+             "ssim": (0.95 - i / 500, 0.94 - i / 500, 0.96 - i / 500)},
+            (i + 1, max(1, i - 1), min(count, i + 3)), tied=(f"model-{i - 1:03d}",) if i else (), n=4)
+        for i in range(count)
+    ]  # fmt: skip
+    return assemble(
+        {**HEADS, "name": "many", "title": "Many"}, "phantom", rows, cases=4, canaries=0, failing=set(), shape=(4, 8, 8),
+        spacing=(3.0, 3.0, 3.0), noise=40,
+    )  # fmt: skip
+
+
 def heads(*, canaries: int = 2, shape: tuple[int, int, int] = (20, 24, 24)) -> BoardData:
-    """Three submissions; the last one fails two of twelve cases and one canary case."""
+    """Three submissions with an audit; the last one fails two of twelve cases and one canary case."""
     rows = [
         row("unet", "U-Net, L1", "unet", {"mae": (52.2, 49.1, 55.9), "psnr": (29.3, 28.8, 29.9), "ssim": (0.9641, 0.9602, 0.9672)},
             (1, 1, 2), tied=("gan",), baseline=True, description="A small U-Net trained with the L1 loss."),
@@ -277,17 +348,12 @@ def heads(*, canaries: int = 2, shape: tuple[int, int, int] = (20, 24, 24)) -> B
         row("water", "All water", "classical", {"mae": (433.0, 210.0, 760.0), "psnr": (16.1, 12.0, 18.4), "ssim": (0.52, 0.31, 0.66)},
             (3, 3, 3), failed=2, team="Team Floor"),
     ]  # fmt: skip
-    return assemble(
-        HEADS,
-        "phantom",
-        rows,
-        cases=12,
-        canaries=canaries,
-        failing={"water"},
-        shape=shape,
-        spacing=(3.0, 3.0, 3.0),
-        noise=40,
-    )
+    return audited(
+        assemble(
+            HEADS, "phantom", rows, cases=12, canaries=canaries, failing={"water"}, shape=shape, spacing=(3.0, 3.0, 3.0),
+            noise=40,
+        )
+    )  # fmt: skip
 
 
 def slab(*, canaries: int = 1, shape: tuple[int, int, int] = (3, 40, 40)) -> BoardData:

@@ -81,16 +81,32 @@ class Page:
             self.problems.append(f"not loaded: {params.get('errorText')}")
 
     def open(
-        self, path: Path, *, width: int = 1280, height: int = 1000, dark: bool = False, script: bool = True
+        self,
+        path: Path,
+        *,
+        width: int = 1280,
+        height: int = 1000,
+        dark: bool = False,
+        script: bool = True,
+        fragment: str = "",
     ) -> None:
-        """Show a file in a window of that size and theme; with `script` off as a browser without JavaScript would."""
+        """Show a file in a window of that size and theme; with `script` off as a browser without JavaScript would.
+
+        `fragment` is what follows `#` in the address. The page is always loaded anew.
+        """
         self._send("Emulation.setDeviceMetricsOverride",
                    {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})  # fmt: skip
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._send("Emulation.setEmulatedMedia", {"features": [theme]})
         self._send("Emulation.setScriptExecutionDisabled", {"value": not script})
         self._events.clear()
-        self._send("Page.navigate", {"url": path.resolve().as_uri()})
+        # Between two addresses that differ in the fragment alone a browser would not load anything.
+        self._send("Page.navigate", {"url": "about:blank"})
+        while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
+            self._note(self._receive(30))
+        self._events.clear()
+        address = path.resolve().as_uri() + (f"#{fragment}" if fragment else "")
+        self._send("Page.navigate", {"url": address})
         while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
             self._note(self._receive(30))
 

@@ -11,7 +11,7 @@ CSS = (Path(leaderboard.__file__).parent / "static/site.css").read_text()
 
 
 def colours(block: str) -> dict[str, str]:
-    return dict(re.findall(r"--([a-z-]+):\s*(#[0-9a-f]{3,6})", block))
+    return dict(re.findall(r"--([a-z0-9-]+):\s*(#[0-9a-f]{3,6})", block))
 
 
 LIGHT = colours(CSS[CSS.index(":root {") : CSS.index("@media (prefers-color-scheme: dark)")])
@@ -49,5 +49,15 @@ def test_text_can_be_read(theme: dict[str, str]) -> None:
     ]
     for text, ground in pairs:
         assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground)
-    for drawing in ("bar", "strong"):  # graphics that carry meaning: 3 : 1 (1.4.11)
+    pairs = [("ink", f"{side}-{step}") for side in ("better", "worse") for step in (1, 2, 3)]
+    for text, ground in pairs:
+        assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground)
+    for drawing in (
+        "bar",
+        "strong",
+        "traditional",
+        "learned",
+        "generative",
+        "other",
+    ):  # graphics that carry meaning: 3 : 1 (1.4.11)
         assert contrast(theme[drawing], theme["ground"]) >= 3, drawing
