@@ -37,6 +37,8 @@ class Data(Record):
     """The output is a label volume: its labels, background first. Empty: the output is an image."""
     body: str = ""
     """Slug of the input socket that holds the body outline; empty where there is none."""
+    smallest_ml: float = Field(default=0.0, ge=0)
+    """Labels: connected parts of all labels together that are smaller than this, in ml, become background."""
     normalisation: Literal["mr_percentile", "hu", "mr_quartile"]
     """`mr_percentile`: the two percentiles inside the body become -1 and 1, outside is -1; `hu`: (HU - centre) / scale;
     `mr_quartile`, for images that are 0 outside the brain: the median above 0 becomes 0, a quartile's distance from it 1."""

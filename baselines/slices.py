@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from baselines.config import Config, Data
 from benchmark.image import Volume
@@ -57,6 +58,15 @@ def classes(reference: NDArray[np.generic], data: Data) -> Array:
 def to_labels(positions: NDArray[np.integer], data: Data) -> NDArray[np.int16]:
     """Positions in `data.labels` as the labels themselves."""
     return np.asarray(data.labels, np.int16)[positions]
+
+
+def without_specks(labels: NDArray[np.int16], spacing: tuple[float, ...], data: Data) -> NDArray[np.int16]:
+    """Labels (z, y, x) less the 26-connected parts below `data.smallest_ml`; spacing in mm."""
+    if not data.smallest_ml:
+        return labels
+    parts, _ = ndimage.label(labels != data.labels[0], np.ones((3, 3, 3)))
+    volumes = np.bincount(parts.ravel()) * float(np.prod(spacing)) / 1000
+    return np.where(volumes[parts] < data.smallest_ml, np.int16(data.labels[0]), labels)
 
 
 def body(inputs: Mapping[str, Volume], data: Data) -> NDArray[np.bool_]:

@@ -65,7 +65,7 @@ def run(forward: Forward, inputs: Mapping[str, Volume], config: Config, device: 
 def label(
     scores: Callable[[Tensor], Tensor], inputs: Mapping[str, Volume], config: Config, device: torch.device
 ) -> np.ndarray:
-    """Label a volume: int16 (z, y, x), the label of the highest score. Where every image is 0 there is background."""
+    """Label a volume: int16 (z, y, x), the label of the highest score, less specks. Where every image is 0 there is background."""
     data = config.data
     volume = slices.normalise(inputs, data)
     rows, columns = volume.shape[-2:]
@@ -74,4 +74,5 @@ def label(
         for _, stack in slices.batches(volume, data.context, PIXELS)
     ]
     inside = np.any([np.asarray(inputs[slug].array) != 0 for slug in data.images if slug in inputs], axis=0)
-    return np.where(inside, slices.to_labels(np.concatenate(parts), data), data.labels[0]).astype(np.int16)
+    found = np.where(inside, slices.to_labels(np.concatenate(parts), data), data.labels[0]).astype(np.int16)
+    return slices.without_specks(found, slices.grid(inputs, data).spacing, data)

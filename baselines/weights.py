@@ -27,7 +27,7 @@ _LATER = ("channels", "labels")
 
 def fingerprint(config: Config) -> str:
     """Hash of the settings that the parameters have a meaning under: data, network, latent and fitted method."""
-    parts = {"data": config.data.model_dump(mode="json", exclude={"editions"})}
+    parts = {"data": config.data.model_dump(mode="json", exclude={"editions", "smallest_ml"})}
     for name in _LATER:
         # At its default a setting that came later changes nothing: weights made before it keep their meaning.
         if not parts["data"][name]:

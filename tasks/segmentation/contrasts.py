@@ -45,7 +45,7 @@ RELAXATION: Mapping[str, Mapping[str, Tissue]] = {
         "white_matter": Tissue(500, 70, 0.77), "deep_grey_matter": Tissue(720, 76, 0.83), "lesion": Tissue(800, 120, 0.84),
         "dura": Tissue(900, 35, 0.60), "blood": Tissue(1300, 35, 0.70), "vessel": Tissue(1300, 30, 0.75),
         "choroid": Tissue(1100, 100, 0.88), "calcification": Tissue(400, 10, 0.15),
-        "oedema": Tissue(950, 118, 0.87), "enhancing": Tissue(1000, 105, 0.88), "necrosis": Tissue(1800, 210, 0.95),
+        "oedema": Tissue(950, 124, 0.87), "enhancing": Tissue(1000, 105, 0.88), "necrosis": Tissue(1800, 210, 0.95),
         "solid": Tissue(1250, 165, 0.92), "haemorrhage": Tissue(430, 95, 0.86),
     },
     "3T": {
@@ -53,7 +53,7 @@ RELAXATION: Mapping[str, Mapping[str, Tissue]] = {
         "white_matter": Tissue(830, 70, 0.70), "deep_grey_matter": Tissue(1330, 82, 0.78), "lesion": Tissue(1250, 118, 0.82),
         "dura": Tissue(1100, 32, 0.60), "blood": Tissue(1800, 30, 0.70), "vessel": Tissue(1800, 26, 0.75),
         "choroid": Tissue(1700, 105, 0.85), "calcification": Tissue(400, 8, 0.15),
-        "oedema": Tissue(1350, 115, 0.83), "enhancing": Tissue(1500, 107, 0.84), "necrosis": Tissue(2600, 280, 0.94),
+        "oedema": Tissue(1350, 121, 0.83), "enhancing": Tissue(1500, 107, 0.84), "necrosis": Tissue(2600, 280, 0.94),
         "solid": Tissue(1900, 162, 0.90), "haemorrhage": Tissue(600, 95, 0.82),
     },
 }  # fmt: skip
@@ -156,8 +156,8 @@ def scan(
     gain = float(np.exp(rng.uniform(np.log(250), np.log(1000))))
     blurred = ndimage.gaussian_filter(signal, [q.blur / step for step in grid.spacing], truncate=3.0)
     # The coils are the same for all contrasts, the sequences differ: half of the field is shared.
-    shared, own = (smooth_field(generator(*key, "bias", part), grid, 55.0) for part in ("shared", contrast))
-    bias = 1 + q.bias / 2 * np.tanh((shared + own) * np.float32(1.2))
+    shared, own = (smooth_field(generator(*key, "bias", part), grid, 65.0) for part in ("shared", contrast))
+    bias = 1 + q.bias / 2 * np.tanh((shared + own) * np.float32(1.1))
     sd = np.float32(q.noise / 100)
     real = blurred * bias.astype(np.float32) + sd * rng.standard_normal(signal.shape, np.float32)
     imaginary = sd * rng.standard_normal(signal.shape, np.float32)
