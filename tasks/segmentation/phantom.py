@@ -98,14 +98,24 @@ def _test_block(seed: int, block: int) -> list[Attributes]:
     return [cells[i] for i in order]
 
 
-def _dealt(rows: Sequence[Attributes], by: str, rates: Mapping[str, float], key: tuple[object, ...]) -> list[bool]:
-    """Yes or no for each row: in each group of the attribute `by`, as many yes as its rate says, rounded, at random places."""
+def _dealt(
+    rows: Sequence[Attributes], by: str, rates: Mapping[str, float], across: str, key: tuple[object, ...]
+) -> list[bool]:
+    """Yes or no for each row: in each group of the attribute `by`, as many yes as its rate says, rounded, at random places.
+
+    The groups of the attribute `across` take turns, also from one group of `by` to the next, so that neither stands in for the other.
+    """
     out = [False] * len(rows)
+    taken: dict[str, int] = {}
     for group, rate in rates.items():
         members = [i for i, row in enumerate(rows) if row[by] == group]
         order = generator("segmentation", *key, by, group).permutation(len(members))
-        for k in order[: round(rate * len(members))]:
-            out[members[k]] = True
+        left = [members[k] for k in order]
+        for _ in range(round(rate * len(members))):
+            chosen = min(left, key=lambda i: taken.get(rows[i][across], 0))
+            left.remove(chosen)
+            out[chosen] = True
+            taken[rows[chosen][across]] = taken.get(rows[chosen][across], 0) + 1
     return out
 
 
@@ -118,8 +128,8 @@ def _patients(seed: int, split: Split, block: int) -> tuple[tuple[Attributes, bo
         rows = _test_block(seed, block)
     else:
         rows = _block(VAL_BLOCK if split == "val" else TRAIN_BLOCK, seed, split, block)
-    silent = _dealt(rows, "age_band", NON_ENHANCING, ("enhancing", seed, split, block))
-    more = _dealt(rows, "sex", SATELLITES, ("satellite", seed, split, block))
+    silent = _dealt(rows, "age_band", NON_ENHANCING, "sex", ("enhancing", seed, split, block))
+    more = _dealt(rows, "sex", SATELLITES, "site", ("satellite", seed, split, block))
     return tuple(zip(rows, (not s for s in silent), more, strict=True))
 
 
@@ -272,14 +282,15 @@ def truth(planned: Iterable[PlannedCase], *, version: str, seed: int) -> dict[st
     return {
         "image_quality": qualities,
         "effects": {
-            "sex": "a woman's core has 0.6 times the volume of a man's, and has a satellite twice as often; images are alike",
+            "sex": f"a woman's core has {tumour.WOMEN_VOLUME:g} times the volume of a man's, and has a satellite twice as often: "
+            "small cores and satellites are missed more easily; the oedema, and so the whole tumour, is alike, and so are images",
             "age_band": "under 40 tumours often do not enhance; with age come atrophy and white-matter lesions, bright in FLAIR",
             "scanner": "1.5T is noisier than 3T, and rarer in training",
             "site": "C is harder than B, B than A: more noise, a stronger bias field, more blur; and C is rare in training",
         },
         "rates": {"non_enhancing": {"age_band": dict(NON_ENHANCING)}, "satellite": {"sex": dict(SATELLITES)}},
         "sizes": {"core_volume_female_to_male": tumour.WOMEN_VOLUME},
-        "harder_first": {"site": ["C", "B", "A"], "scanner": ["1.5T", "3T"], "sex": ["female", "male"]},
+        "harder_first": {"site": ["C", "B", "A"], "scanner": ["1.5T", "3T"]},
         "harder_core_first": {"age_band": ["<40", "40-64", "65+"]},
         "rarer_in_training": {"site": ["C"], "age_band": ["<40"], "scanner": ["1.5T"], "sex": ["female"]},
         "shares": {split: {n: dict(sorted(g.items())) for n, g in by.items()} for split, by in shares.items()},

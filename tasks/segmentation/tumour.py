@@ -18,7 +18,7 @@ from tasks.anatomy import Array, Canvas, Grid, Point, Space, generator, smooth_m
 Kind = Literal["ring", "nodule", "non_enhancing"]
 """`ring`: enhancing rim around necrosis; `nodule`: enhancing throughout; `non_enhancing`: a solid core that takes up nothing."""
 
-WOMEN_VOLUME = 0.6
+WOMEN_VOLUME = 0.5
 """Volume of a woman's tumour core relative to a man's: planted, so that one sex is harder."""
 
 UPTAKES = (0.30, 0.42, 0.62)

@@ -118,6 +118,12 @@ def test_the_planted_shares_and_rates() -> None:
         for sex, rate in plan.truth["rates"]["satellite"]["sex"].items():
             mine = [people[c.id]["satellites"] for c in rows[split] if c.attributes["sex"] == sex]
             assert sum(mine) == round(rate * len(mine)), (split, sex)
+        # Neither stands in for the other: silent tumours are shared by the sexes, satellites by the sites.
+        silent = Counter(c.attributes["sex"] for c in rows[split] if people[c.id]["kind"] == "non_enhancing")
+        assert abs(silent["female"] - silent["male"]) <= 1
+        more = Counter(c.attributes["site"] for c in rows[split] if people[c.id]["satellites"])
+        if split == "test":
+            assert max(more.values()) - min(more.values()) <= 1
     for case in (c for r in rows.values() for c in r):
         first, last = phantom.AGES[case.attributes["age_band"]]
         assert first <= int(case.attributes["age"]) <= last
