@@ -13,10 +13,10 @@ demo: $(READY)
 	$(BIN)/radbench demo
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadscope -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 test-all: lint
-	$(BIN)/pytest -n 2 --dist loadscope
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 speed: $(READY)
 	$(BIN)/pytest -o addopts= -q tests/speed -s

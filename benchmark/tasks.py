@@ -7,6 +7,7 @@ are given with `--tasks DIR` or in the environment variable `RADBENCH_TASKS` (se
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -145,7 +146,9 @@ def _explain(item: Any) -> str:
 
 def _import_from(root: Path) -> ModuleType:
     """Import the folder of a third-party task as a package of its own, so that its modules can import one another."""
-    package = f"radbench_task_{root.name}"
+    # Two folders of one name, in different places, are two packages.
+    place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    package = f"radbench_task_{root.name}_{place}"
     if package not in sys.modules:
         initial = root / "__init__.py"
         if initial.exists():

@@ -132,3 +132,21 @@ def toy(toy_tasks: Path) -> TaskFolder:
 def toy_edition(toy: TaskFolder, tmp_path_factory: pytest.TempPathFactory) -> Edition:
     """The toy task's phantom edition; treat as read-only."""
     return dataset.prepare(tmp_path_factory.mktemp("data"), toy.task, toy.maker("phantom")())
+
+
+ENGINE_TESTS = (
+    "tests/container/",
+    "tests/adversarial/",
+    "tests/test_trial.py",
+    "tests/test_doctor.py",
+    "tests/test_submit.py",
+)
+"""Tests that start containers and look for what is left behind: they must not run beside one another."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One group a module (its fixtures are made once), and one group for everything that uses the container engine."""
+    for item in items:
+        module = item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group("engine" if module.startswith(ENGINE_TESTS) else module))

@@ -62,6 +62,14 @@ def test_a_task_folder_from_elsewhere_loads_its_data(toy_tasks: Path) -> None:
         folder.maker("sample")
 
 
+def test_two_folders_of_one_name_are_two_tasks(toy_tasks: Path, tmp_path: Path) -> None:
+    write_toy(tmp_path)
+    data = tmp_path / "toy/data.py"
+    data.write_text(data.read_text().replace('["test"] * 5', '["test"] * 9'))
+    counts = [len(tasks.find("toy", [root]).maker("phantom")().cases) for root in (toy_tasks, tmp_path)]
+    assert counts == [10, 14]
+
+
 def test_missing_task_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
         tasks.find("toy", [tmp_path / "nowhere"])
