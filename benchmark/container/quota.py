@@ -36,10 +36,15 @@ class OutputArea:
         Raises `InfrastructureError('engine_failed')` when `mount` is true and it does not work.
         """
         self.path = folder / "output"
-        self.path.mkdir(parents=True)
         self.limit_bytes = limit_mb * 2**20
         self._file = folder / "output.ext4"
+        self._user, self._mode = (uid, gid), mount
         self.mounted = False
+        self._make()
+
+    def _make(self) -> None:
+        (uid, gid), mount = self._user, self._mode
+        self.path.mkdir(parents=True)
         root = os.geteuid() == 0
         if mount or (mount is None and root):
             problem = self._mount(uid, gid)
@@ -108,6 +113,12 @@ class OutputArea:
     def empty(self) -> None:
         """Remove all that is in it."""
         empty(self.path)
+
+    def renew(self) -> None:
+        """Make it anew while no container has it. Emptying alone would leave permissions, times, attributes and the room that
+        the folder's own list once took, which one case could write and the next one read. Raises as `close`."""
+        self.close()
+        self._make()
 
     def close(self) -> None:
         """Remove it. Raises `InfrastructureError('engine_failed')` when it stays mounted."""

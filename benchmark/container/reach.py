@@ -65,6 +65,11 @@ class Reach:
         except OSError as error:
             raise InfrastructureError("engine_failed", f"{line[0]} cannot be run ({error})") from None
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
         """End the helper."""
         self._process.kill()
@@ -107,6 +112,7 @@ class Reach:
             while not text.endswith(b"\n"):
                 left = end - time.monotonic()
                 if left <= 0 or not selector.select(left):
+                    self.close()  # its answer to this question would be taken for one to the next
                     return None
                 chunk = os.read(stdout.fileno(), ANSWER_BYTES)
                 if not chunk or len(text) > ANSWER_BYTES:

@@ -219,6 +219,7 @@ class ExecSession(ContainerSession):
 
     def run(self, inputs: Path, output: Path) -> CaseOutcome:
         """Start a container on fresh folders, wait for its end, take its output over when it is gone."""
+        self.area.renew()
         self.fresh_folders(inputs)
         container = self.container()
         try:
@@ -330,7 +331,7 @@ class InvokeSession(ContainerSession):
 
     def _start(self) -> None:
         """Start a server and wait until it is ready. Raises `SubmissionError`: `crashed`, `timeout`, `out_of_memory`."""
-        self.area.empty()
+        self.area.renew()
         begin = time.monotonic()
         server = self.container()
         self._server = server
@@ -370,6 +371,8 @@ class InvokeSession(ContainerSession):
 
     def _reached(self, server: Container) -> bool:
         """Whether the helper is in the container's network, which it can be once the container has a process."""
+        if self._reach is not None and self._reach.closed:
+            self._reach = None
         if self._reach is None and server.alive and (pid := server.pid()):
             self._reach = Reach(self.engine.runtime, server.name, pid)
         return self._reach is not None

@@ -32,21 +32,8 @@ PACKAGES = "python3,python-is-python3"
 SUITE = "bookworm"
 PYTHON = (3, 11)
 """Python of that Debian; packages of a virtual environment of the same version run in it."""
-SCIENCE = (
-    "numpy",
-    "SimpleITK",
-    "pydantic",
-    "nibabel",
-    "isal",
-    "pydicom",
-    "safetensors",
-    "scipy",
-    "scikit-image",
-    "pillow",
-    "pip",
-    "filelock",
-)
-"""What the classical baselines need, `benchmark.image` included."""
+REQUIREMENTS = Path(__file__).parents[2] / "baselines/classical/requirements.txt"
+"""What the classical baselines need: enough for any image that reads and writes volumes."""
 
 USER = "RUN useradd --create-home --uid 10001 algorithm\nUSER algorithm\n"
 """Lines of a Containerfile that make an ordinary user."""
@@ -176,10 +163,12 @@ def serve():
 
 
 def science_image(extra: tuple[str, ...] = ()) -> str:
-    """The base with the packages of SCIENCE (and `extra`), taken from the environment that runs the tests."""
+    """The base with pip and the packages of REQUIREMENTS (and `extra`), taken from the environment that runs the tests."""
     if sys.version_info[:2] != PYTHON:
         pytest.skip(f"packages of Python {sys.version_info[:2]} do not run in an image with {PYTHON}")
-    names = _closure((*SCIENCE, *extra))
+    lines = REQUIREMENTS.read_text("utf-8").splitlines()
+    needed = [re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in lines if line and not line.startswith("#")]
+    names = _closure((*needed, "pip", *extra))
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in names]
     reference = f"{REPOSITORY}/science:{_hash(base_image(), *versions)}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -191,11 +180,11 @@ def science_image(extra: tuple[str, ...] = ()) -> str:
                 script = Path(folder) / "pip"
                 script.write_text('#!/bin/sh\nexec python3 -m pip "$@"\n', "utf-8")
                 script.chmod(0o755)
-                lines = (
+                containerfile = (
                     f"FROM {base_image()}\nCOPY packages /usr/local/lib/python3.11/dist-packages\n"
                     "COPY pip /usr/local/bin/pip\nRUN rm -f /usr/lib/python3.11/EXTERNALLY-MANAGED\n"
                 )
-                build_folder(Path(folder), lines, reference)
+                build_folder(Path(folder), containerfile, reference)
     return reference
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.container import CaseOutcome, ContainerEngine, Runtime
+from benchmark.container import CaseOutcome, ContainerEngine, Runtime, ownership
+from benchmark.container.commands import OWNER_LABEL
 from benchmark.contract import Limits
 from benchmark.errors import SubmissionError
 from tests.container import base
@@ -291,10 +292,11 @@ def test_an_interrupted_harness_leaves_nothing(actor: ContainerEngine, tmp_path:
         time.sleep(0.1)
     else:
         pytest.fail("the container did not start")
-    assert base.residue()["containers"]
+    containers = ["ps", "--quiet", f"--filter=label={OWNER_LABEL}={ownership.owner(harness.pid)}"]
+    assert base.podman(*containers)
     harness.send_signal(sent)
     harness.communicate(timeout=60)
     if sent == signal.SIGKILL:
-        assert base.residue()["containers"]
+        assert base.podman(*containers)
         with actor.session(Limits(memory_mb=256, output_mb=8, shm_mb=32), tmp_path / "next"):
             pass
