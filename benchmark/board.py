@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +191,10 @@ def bounded(task: Task, losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
+WORST: Mapping[object, str] = {"diagonal": "diagonal of the image in mm", "volume": "volume of the image in ml"}
+"""Worst values that depend on the image, in words."""
+
+
 def describe(task: Task) -> list[MetricInfo]:
     """The task's columns in words."""
     infos = []
@@ -206,7 +210,7 @@ def describe(task: Task) -> list[MetricInfo]:
                 direction=declared.direction,
                 low=low if np.isfinite(low) else None,
                 high=high if np.isfinite(high) else None,
-                worst="diagonal of the volume in mm" if declared.worst == "diagonal" else f"{declared.worst:g}",
+                worst=WORST.get(declared.worst) or f"{declared.worst:g}",
                 definition=declared.definition,
                 citation=declared.citation,
                 options={**declared.options, **used.options},
