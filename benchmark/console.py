@@ -97,19 +97,28 @@ def rank_text(row: Row) -> str:
     return f"{row.rank:.0f} ({row.rank_low:.0f}–{row.rank_high:.0f})"
 
 
+WIDE = 8
+"""More metrics than a terminal holds side by side."""
+
+
 def board_table(board: Board) -> Table:
-    """The board for a terminal."""
+    """The board for a terminal. Of very many metrics it shows those that rank, and says that there are more."""
+    ranking = set(board.task.ranking.metrics)
+    infos = [info for info in board.metrics if len(board.metrics) <= WIDE or info.id in ranking]
+    caption = "value [95 % interval]; ↑ more is better, ↓ less is better; rank (interval)"
+    if left := len(board.metrics) - len(infos):
+        caption += f"\n{left} more metrics, which do not rank, are on the page and in --json"
     kind = "PHANTOM data" if board.dataset.kind == "phantom" else "real images"
     table = Table(
         title=f"{board.task.title}: {board.dataset.title} ({kind})",
         title_justify="left",
         title_style="bold",
-        caption="value [95 % interval]; ↑ more is better, ↓ less is better; rank (interval)",
+        caption=caption,
         caption_justify="left",
     )
     table.add_column("rank")
     table.add_column("method")
-    for info in board.metrics:
+    for info in infos:
         table.add_column(_heading(info), justify="right")
     table.add_column("s/case", justify="right")
     table.add_column("failed", justify="right")
@@ -117,7 +126,7 @@ def board_table(board: Board) -> Table:
         table.add_row(
             rank_text(row),
             row.method.title,
-            *(cell(row.aggregate(info.id), info) for info in board.metrics),
+            *(cell(row.aggregate(info.id), info) for info in infos),
             f"{row.seconds_median:.2f}",
             str(row.failed),
         )

@@ -111,8 +111,8 @@ def _prediction(task: Task, edition: Edition, case: Case, run: RunRecord, root: 
 def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry]:
     """Everything in the store that fits the data and the scoring code of now: the newest run of each submission.
 
-    One entry a task and edition; of a task's editions the real ones come first. Runs whose data edition is gone, or that
-    have no score by the present scorer, are left out.
+    One entry a task and edition; of a task's editions the real ones come first, but for a sample too small to compare on.
+    Runs whose data edition is gone, or that have no score by the present scorer, are left out.
     """
     runs = _runs(root)
     found: list[Entry] = []
@@ -124,7 +124,10 @@ def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry
                 editions.append(dataset.load(data, folder.task, name))
             except DataError:
                 continue
-        for edition in sorted(editions, key=lambda e: (e.info.kind != "real", e.info.edition)):
+        # A sample that the task does not show off, being too small to compare on, comes last.
+        small = "sample" if folder.task.shown_edition == "phantom" else ""
+        order = [(e.info.edition == small, e.info.kind != "real", e.info.edition) for e in editions]
+        for _, edition in sorted(zip(order, editions, strict=True), key=lambda pair: pair[0]):
             scored = _scored(
                 folder.task,
                 edition,
