@@ -236,11 +236,23 @@ def _rebuild(cls: type[RadbenchError], code: str, found: str, expected: str, act
     return cls(code, found, expected=expected, action=action)
 
 
+MOST_QUOTED = 600
+"""Characters of what was found that a sentence quotes."""
+
+
 class SubmissionError(RadbenchError):
-    """The participant's: shown to them, counted as an attempt, the case takes the metric's worst value."""
+    """The participant's: shown to them, counted as an attempt, the case takes the metric's worst value.
+
+    What was found may quote what a stranger wrote: it becomes one printable line, cut to 600 characters.
+    """
 
     group = "submission"
     exit_code = 3
+
+    def __init__(self, code: str, found: str, *, expected: str = "", action: str = "") -> None:
+        line = "".join(c if c.isprintable() else " " if c in "\n\r\t" else "\ufffd" for c in found[: 4 * MOST_QUOTED])
+        line = line if len(found) <= MOST_QUOTED else f"{line[:MOST_QUOTED]} …"
+        super().__init__(code, line, expected=expected, action=action)
 
 
 class InfrastructureError(RadbenchError):

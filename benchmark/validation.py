@@ -22,6 +22,10 @@ from benchmark.image import Volume
 VOLUME_SUFFIXES = (".mha", ".nii.gz", ".nii")
 """Formats in which a volume may be handed in."""
 
+LARGEST = float(np.finfo(np.float64).max)
+LEAST_VOXELS = 2**22
+"""Volumes of so many voxels are read whatever the reference's size."""
+
 Reader = Callable[[Case, Socket], Path]
 """Finds the file of a case's output socket; raises `SubmissionError` when there is none or more than one."""
 
@@ -106,7 +110,7 @@ def read_prediction(path: Path, task: Task, socket: Socket, grid: Volume | None)
     if not path.name.endswith(VOLUME_SUFFIXES):
         raise SubmissionError("unreadable", f"{path.name} is not a volume", expected=" or ".join(VOLUME_SUFFIXES))
     try:
-        volume = image.read(path)
+        volume = image.read(path, max_voxels=_most_voxels(grid, limit))
     except (ValueError, RuntimeError, OSError, EOFError, KeyError, OverflowError, MemoryError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SubmissionError(
@@ -119,6 +123,11 @@ def read_prediction(path: Path, task: Task, socket: Socket, grid: Volume | None)
     if grid is not None and (words := geometry.difference(grid, volume)):
         raise SubmissionError("geometry", f"{path.name}: {words}")
     return volume
+
+
+def _most_voxels(grid: Volume | None, limit: int) -> int:
+    """So many voxels are unpacked: a wrong grid can still be explained, and a small file cannot take all memory."""
+    return min(image.MAX_VOXELS, limit if grid is None else max(64 * grid.array.size, LEAST_VOXELS))
 
 
 def _plain(path: Path, folder: Path) -> Path:
@@ -177,4 +186,5 @@ def check_points(value: Any, name: str) -> None:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    # An integer may be longer than any float; NaN compares as false.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST

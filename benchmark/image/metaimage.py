@@ -63,6 +63,7 @@ def on_grid(reader: sitk.ImageFileReader | sitk.Image, array: NDArray[np.generic
 def read(path: Path, max_voxels: int) -> Volume:
     """Read `.mha` or `.mhd`; see `benchmark.image.read`."""
     keys, offset = _header(path)
+    _check_counts(keys)
     reader = information(path, "MetaImageIO")
     shape = three_dimensional(reader.GetSize(), max_voxels)
     dtype = np.dtype(DTYPES[reader.GetPixelID()])
@@ -139,6 +140,14 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
             keys[name.strip().decode("ascii", "replace")] = value.strip().decode("utf-8", "replace")
         start = end + 1
     return keys, start
+
+
+def _check_counts(keys: dict[str, str]) -> None:
+    """Raise `ValueError` for numbers of axes and channels that ITK would believe: it ends the whole process by some of them."""
+    for name, most in (("NDims", 8), ("ElementNumberOfChannels", 1024)):
+        value = keys.get(name, "1")
+        if not (value.isascii() and value.isdigit() and len(value) < 5 and 1 <= int(value) <= most):
+            raise ValueError(f"{name} = {value[:40]} is not a number from 1 to {most}")
 
 
 def _check_numbers(keys: dict[str, str]) -> None:

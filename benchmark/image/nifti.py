@@ -114,6 +114,8 @@ def _affine(header: Any) -> tuple[NDArray[np.float64], list[float]]:
         raise ValueError(f"the orientation cannot be read ({error})") from None
     scale = UNITS.get(int(header["xyzt_units"]) & 7, 1.0)
     affine = np.asarray(affine, float) * scale
+    if not np.isfinite(affine).all():
+        raise ValueError("the orientation is not made of finite numbers")
     origin = LPS_FROM_RAS @ affine[:3, 3]
     return (LPS_FROM_RAS @ affine[:3, :3])[:, ::-1], origin.tolist()
 
@@ -132,7 +134,8 @@ def _scaled(array: NDArray[np.generic], header: Any) -> NDArray[np.generic]:
     narrow = array.dtype.itemsize <= 2 or array.dtype == np.float32
     out: NDArray[np.generic] = np.empty(array.shape, np.float32 if narrow else np.float64)
     for k in range(array.shape[0]):  # slice by slice, so that float64 never holds the whole volume
-        out[k] = array[k].astype(np.float64) * slope + inter
+        with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, which the metrics tell
+            out[k] = array[k].astype(np.float64) * slope + inter
     return out
 
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 AXIAL: NDArray[np.float64] = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 """Direction of a plain axial volume: array axes (z, y, x) run along physical (z, y, x)."""
 
+MOST_MM = 1e9
+"""No spacing and no origin is longer than a thousand kilometres; what is overflows where lengths are multiplied."""
+
 MAX_VOXELS = 2**30
 """Largest volume that is read unless the caller says otherwise: 1024³."""
 
@@ -52,6 +55,8 @@ def made(array: NDArray[np.generic], spacing: Sequence[float], origin: Sequence[
     start = np.asarray(origin, float)
     if not np.isfinite(start).all():
         raise ValueError(f"the origin {tuple(start.tolist())} is not finite")
+    if max(steps.max(), np.abs(start).max()) > MOST_MM:
+        raise ValueError(f"a spacing {tuple(steps.tolist())} or origin {tuple(start.tolist())} beyond {MOST_MM:g} mm")
     axes = np.asarray(direction, float)
     if not np.isfinite(axes).all() or np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
         raise ValueError("the direction is not made of three perpendicular unit vectors")
