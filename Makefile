@@ -13,10 +13,12 @@ demo: $(READY)
 	$(BIN)/radbench demo
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadscope -m "not slow and not engine"
+	$(BIN)/pytest -m "not slow and engine"
 
 test-all: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadscope -m "not engine"
+	$(BIN)/pytest -m engine
 
 speed: $(READY)
 	$(BIN)/pytest -o addopts= -q tests/speed -s

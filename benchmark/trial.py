@@ -10,6 +10,7 @@ Each trial runs afresh and replaces the one before. Nothing of it enters the sto
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from benchmark import atomic, inbox, inference, metrics, scoring, store, submission, validation
 from benchmark.container import ContainerEngine, Engine, ImageRecord, Runtime, intake
@@ -364,13 +365,24 @@ def _shown(folder: Path, say: Say) -> Iterator[None]:
         thread.join(5)
 
 
+def _open_log(folder: Path) -> BinaryIO | None:
+    """The model's log, where there is one; it may move between being found and being opened."""
+    for path in (*folder.glob("runs/*/logs/model.log"), *folder.glob("runs/.*/logs/model.log")):
+        with contextlib.suppress(FileNotFoundError):
+            return path.open("rb")
+    return None
+
+
 def _follow(folder: Path, say: Say, ended: threading.Event) -> None:
     """Say what is added to the model's log, up to a number of lines. The log moves when the run is done; it stays open."""
-    while not (paths := list(folder.glob("runs/*/logs/model.log")) + list(folder.glob("runs/.*/logs/model.log"))):
+    while (handle := _open_log(folder)) is None:
         if ended.wait(0.1):
-            return
+            handle = _open_log(folder)  # a quick model is done before the first look
+            if handle is None:
+                return
+            break
     shown, rest = 0, b""
-    with paths[0].open("rb") as handle:
+    with handle:
         while True:
             last = ended.is_set()
             *lines, rest = (rest + handle.read(2**20)).split(b"\n")

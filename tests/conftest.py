@@ -144,9 +144,7 @@ ENGINE_TESTS = (
 """Tests that start containers and look for what is left behind: they must not run beside one another."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One group a module (its fixtures are made once), and one group for everything that uses the container engine."""
-    for item in items:
-        module = item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group("engine" if module.startswith(ENGINE_TESTS) else module))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses the container engine, so that it can be run by itself."""
+    if item.nodeid.startswith(ENGINE_TESTS):
+        item.add_marker(pytest.mark.engine)
