@@ -7,7 +7,6 @@ import dataclasses
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,7 +165,7 @@ def test_it_is_held(
     if code:
         kind = CATALOGUE["submission"][code]
         assert sentence.isprintable() and len(sentence) < 1000
-        assert kind.action in sentence or sentence.endswith(".")
+        assert kind.action in sentence
     assert len(outcome.log) <= LIMITS.log_kb * 1024 + 100
     assert outcome.seconds < session.limits.seconds + 5
 
@@ -351,6 +350,5 @@ def test_state_between_invokes_is_found(server: ContainerEngine, toy: TaskFolder
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(CASES) >= 25
-    begin = time.monotonic()
-    assert not processes() or time.monotonic() - begin < 1
+    assert len(CASES) + len(SERVED) + len(STATE) >= 25
+    assert {one.code for one in CASES.values()} - {""} <= set(CATALOGUE["submission"])
