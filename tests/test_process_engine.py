@@ -67,8 +67,12 @@ def test_a_bad_case_costs_that_case_only(edition: Edition, tmp_path: Path) -> No
 
 
 def test_time_limit_is_enforced(edition: Edition, tmp_path: Path) -> None:
-    with ProcessEngine(WATER).session(Limits(seconds=0.001, start_seconds=60), tmp_path / "log") as session:
+    with ProcessEngine(WATER).session(Limits(seconds=0.5, start_seconds=60), tmp_path / "log") as session:
+        process = session._process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGSTOP)  # a model that takes for ever
         outcome = session.run(edition.input_folder(edition.cases[0].id), tmp_path / "out")
+        assert process.poll() is not None  # TERM cannot reach what is stopped; KILL can
     assert outcome.code == "timeout"
 
 
