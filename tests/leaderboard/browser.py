@@ -22,8 +22,11 @@ FLAGS = (
 
 
 def find() -> str | None:
-    """Path of an installed Chromium, or None."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    """Path of an installed Chromium, or None. `RuntimeError` where RADBENCH_REQUIRE says that there must be one, as in CI."""
+    path = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if path is None and "browser" in os.environ.get("RADBENCH_REQUIRE", "").split(","):
+        raise RuntimeError("tests must not do without a browser here: install chromium")
+    return path
 
 
 class Page:
