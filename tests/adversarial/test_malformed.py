@@ -146,7 +146,7 @@ def place(folder: Path, content: bytes, name: str) -> Path:
 
 
 NAN, INF = float("nan"), float("inf")
-LIES = {
+LIES: dict[str, dict[str, Any]] = {
     "sizes": {"DimSize": "99999 99999 99999"}, "size beyond integers": {"DimSize": f"{2**63} 8 6"},
     "sizes that overflow": {"DimSize": "4294967296 4294967296 4294967296"}, "negative size": {"DimSize": "-10 8 6"},
     "no size": {"DimSize": None}, "empty size": {"DimSize": ""}, "zero size": {"DimSize": "0 8 6"}, "one size": {"DimSize": "10"},
@@ -177,7 +177,7 @@ LIES = {
     "not text": {"Comment": "\udcff\udcfe"}, "long spacing": {"ElementSpacing": "1" * 3000 + "x 1 1"},
 }  # fmt: skip
 
-FIELDS = {
+FIELDS: dict[str, dict[str, Any]] = {
     "sizes": {"dim": (3, 32767, 32767, 32767, 1, 1, 1, 1)}, "seven axes": {"dim": (7, 32767, 32767, 32767, 32767, 32767, 32767, 32767)},
     "negative sizes": {"dim": (3, -10, 8, 6, 1, 1, 1, 1)}, "no axis": {"dim": (0, 0, 0, 0, 0, 0, 0, 0)}, "eight axes": {"dim": (8, 10, 8, 6, 1, 1, 1, 1)},
     "negative axes": {"dim": (-3, 10, 8, 6, 1, 1, 1, 1)}, "three volumes": {"dim": (4, 10, 8, 2, 3, 1, 1, 1)}, "too small": {"dim": (3, 9, 8, 6, 1, 1, 1, 1)},
@@ -406,7 +406,7 @@ def test_any_flipped_bits(
         min_size=1, max_size=4,
     )
 )  # fmt: skip
-def test_any_lie_in_a_metaimage(check: Callable[[Path], Checked], tmp_path: Path, fields: dict[str, str]) -> None:
+def test_any_lie_in_a_metaimage(check: Callable[[Path], Checked], tmp_path: Path, fields: dict[str, Any]) -> None:
     check(place(tmp_path, mha(**fields), "x.mha"))
 
 
