@@ -58,14 +58,25 @@ def _renamed(table: Sequence[Score], names: Mapping[str, str]) -> list[Score]:
     by_case: dict[str, list[Score]] = {}
     for score in table:
         alias = names[score.case]
-        # Copied by hand: a board may hold a million scores, and they were validated when they were made.
-        copy = Score.__new__(Score)
-        values = {**score.__dict__, "case": alias}
+        values = score.__dict__.copy()
+        values["case"] = alias
         if score.reason:
             values["reason"] = re.sub(rf"(?<![\w-]){re.escape(score.case)}(?![\w-])", alias, score.reason)
-        object.__setattr__(copy, "__dict__", values)
-        object.__setattr__(copy, "__pydantic_fields_set__", score.__pydantic_fields_set__)
-        object.__setattr__(copy, "__pydantic_extra__", None)
-        object.__setattr__(copy, "__pydantic_private__", None)
-        by_case.setdefault(alias, []).append(copy)
+        own = by_case.get(alias)
+        if own is None:
+            own = by_case[alias] = []
+        own.append(_copy(score, values))
     return [score for alias in sorted(by_case) for score in by_case[alias]]
+
+
+def _copy(score: Score, values: dict[str, object]) -> Score:
+    """The record with other values, by hand: a board may hold a million scores, all of them validated when they were made."""
+    copy = _NEW(Score)
+    _SET(copy, "__dict__", values)
+    _SET(copy, "__pydantic_fields_set__", score.__pydantic_fields_set__)
+    _SET(copy, "__pydantic_extra__", None)
+    _SET(copy, "__pydantic_private__", None)
+    return copy
+
+
+_NEW, _SET = Score.__new__, object.__setattr__

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 from benchmark.contract import Score
 from leaderboard import numbers
 from leaderboard.charts import bars
+from leaderboard.charts.svg import round_out
 from leaderboard.exports import clean
 from leaderboard.scale import Scale
 from leaderboard.tables import Tables
@@ -75,17 +77,18 @@ class Hardness:
     ranges: tuple[str, ...]
     """From the worst to the best submission."""
     drawn: tuple[Markup, ...]
-    """Middle half of the submissions and their median, to the board's scale."""
+    """From the median of the submissions to the best of them; one scale a metric."""
     failed: int
     """Submissions without a valid output."""
 
 
 def hardness(view: BoardView, tables: Tables) -> list[Hardness]:
     """Every case with what the submissions got on it."""
-    return [_hardness(c, case, view, tables) for c, case in enumerate(tables.cases)]
+    scales = [_scale(column, tables.values[:, :, m]) for m, column in enumerate(view.columns)]
+    return [_hardness(c, case, view, tables, scales) for c, case in enumerate(tables.cases)]
 
 
-def _hardness(c: int, case: str, view: BoardView, tables: Tables) -> Hardness:
+def _hardness(c: int, case: str, view: BoardView, tables: Tables, scales: Sequence[Scale | None]) -> Hardness:
     medians, ranges, drawn = [], [], []
     for m, column in enumerate(view.columns):
         values = tables.values[:, c, m]
@@ -95,20 +98,19 @@ def _hardness(c: int, case: str, view: BoardView, tables: Tables) -> Hardness:
             ranges.append("")
             drawn.append(Markup(""))
             continue
-        low, q1, median, q3, high = (float(v) for v in np.quantile(values, [0, 0.25, 0.5, 0.75, 1]))
+        low, median, high = float(values.min()), float(np.median(values)), float(values.max())
+        best = low if column.info.direction == "lower" else high
         medians.append(column.text(median))
         ranges.append(numbers.span(low, high, column.places))
-        drawn.append(bars.bar(_scale(column, tables.values[:, :, m]), median, q1, q3))
+        drawn.append(bars.bar(scales[m], median, min(median, best), max(median, best)))
     return Hardness(case, tuple(medians), tuple(ranges), tuple(drawn), int(tables.failed[:, c].sum()))
 
 
-def _scale(column: Column, values: np.ndarray) -> Scale | None:
-    """A scale for medians over submissions: the board's own, widened to hold every case's median."""
-    if column.scale is None:
+def _scale(column: Column, values: NDArray[np.float64]) -> Scale | None:
+    """A scale that holds, of every case, the median over the submissions and the best of them; `values` (rows, cases)."""
+    some = values[:, ~np.isnan(values).all(axis=0)]
+    if not some.size:
         return None
-    with np.errstate(all="ignore"):
-        medians = np.nanmedian(values, axis=0)
-    finite = medians[np.isfinite(medians)]
-    if not finite.size:
-        return column.scale
-    return Scale(min(column.scale.low, float(finite.min())), max(column.scale.high, float(finite.max())))
+    best = np.nanmin(some, axis=0) if column.info.direction == "lower" else np.nanmax(some, axis=0)
+    ends = np.concatenate([best, np.nanmedian(some, axis=0)])
+    return Scale(*round_out(ends.tolist()))

@@ -65,7 +65,8 @@ def board_files(data: BoardData, slug: str, base_url: str = "") -> Files:
     made = Files()
     board, folder = data.board, f"tasks/{slug}/"
     places = {m.id: numbers.decimals(m.unit, [row.aggregate(m.id) for row in board.rows]) for m in board.metrics}
-    csv_bodies, json_bodies = [], []
+    # What a row's files and the board's have in common is made once.
+    csv_bodies, json_bodies, row_tables, row_lines = [], [], [], []
     head = exports.row_head(board)
     for row in board.rows:
         name = row.method.name
@@ -79,8 +80,10 @@ def board_files(data: BoardData, slug: str, base_url: str = "") -> Files:
         )
         reference = citation.row_reference(board, slug, row)
         address = citation.permalink(base_url, EDITION, reference.path)
-        made._put(links, "row, CSV", "csv", f"{own}row.csv", exports.aggregates_csv(board, [row]))
-        made._put(links, "row, JSON", "json", f"{own}row.json", exports.row_json(head, row))
+        row_tables.append(exports.aggregates_csv(board, [row]))
+        row_lines.append(exports.row_line(row))
+        made._put(links, "row, CSV", "csv", f"{own}row.csv", row_tables[-1])
+        made._put(links, "row, JSON", "json", f"{own}row.json", exports.row_json(head, row, row_lines[-1]))
         made._put(links, "row, LaTeX", "latex", f"{own}row.tex", latex.row_table(board, row, places, address).encode())
         made._put(links, "cases, CSV", "csv", f"{own}cases.csv", exports.cases_csv(csv_bodies[-1:]))
         made._put(links, "cases, JSON", "json", f"{own}cases.json", exports.cases_json(board, json_bodies[-1:]))
@@ -90,8 +93,8 @@ def board_files(data: BoardData, slug: str, base_url: str = "") -> Files:
     links = made.board
     reference = citation.board_reference(board, slug)
     address = citation.permalink(base_url, EDITION, reference.path)
-    made._put(links, "board, CSV", "csv", f"{folder}board.csv", exports.aggregates_csv(board))
-    made._put(links, "board, JSON", "json", f"{folder}board.json", exports.board_json(board))
+    made._put(links, "board, CSV", "csv", f"{folder}board.csv", _joined(row_tables, exports.aggregates_csv(board, [])))
+    made._put(links, "board, JSON", "json", f"{folder}board.json", exports.board_json(board, row_lines))
     made._put(links, "board, LaTeX", "latex", f"{folder}board.tex", latex.board_table(data, places, address).encode())
     made._put(links, "all cases, CSV", "csv", f"{folder}cases.csv", exports.cases_csv(csv_bodies))
     made._put(links, "all cases, JSON", "json", f"{folder}cases.json", exports.cases_json(board, json_bodies))
@@ -101,6 +104,11 @@ def board_files(data: BoardData, slug: str, base_url: str = "") -> Files:
     made._put(links, "how cases were drawn, JSON", "json", f"{folder}sampling.json", record)
     _cite(made, made.cite_board, reference, folder, base_url)
     return made
+
+
+def _joined(tables: Sequence[bytes], heading: bytes) -> bytes:
+    """CSV tables under one heading, which all of them begin with."""
+    return heading + b"".join(table[len(heading) :] for table in tables)
 
 
 def _cite(made: Files, links: list[Link], reference: Reference, folder: str, base_url: str) -> None:

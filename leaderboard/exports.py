@@ -191,10 +191,15 @@ _HIDDEN = {"dataset": {"files"}}
 """Paths and hashes of single files of the data: of no use to a reader, and they name the cases."""
 
 
-def board_json(board: Board) -> bytes:
-    """The whole record: task, data edition, metrics, rows (one a line)."""
+def row_line(row: Row) -> str:
+    """A row's record on one line."""
+    return _line(row.model_dump(mode="json"))
+
+
+def board_json(board: Board, lines: Iterable[str] | None = None) -> bytes:
+    """The whole record: task, data edition, metrics, rows (one a line, as `row_line` made them)."""
     head = _line(board.model_dump(mode="json", exclude={**_HIDDEN, "rows": True}))
-    rows = ",\n".join(_line(row.model_dump(mode="json")) for row in board.rows)
+    rows = ",\n".join(map(row_line, board.rows) if lines is None else lines)
     return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'.encode()
 
 
@@ -203,9 +208,9 @@ def row_head(board: Board) -> str:
     return _line(board.model_dump(mode="json", exclude={**_HIDDEN, "rows": True, "agreement": True}))
 
 
-def row_json(head: str, row: Row) -> bytes:
-    """One row with what is needed to read it alone; `head` is the board's `row_head`."""
-    return f'{head[:-1]}, "row": {_line(row.model_dump(mode="json"))}}}\n'.encode()
+def row_json(head: str, row: Row, line: str | None = None) -> bytes:
+    """One row with what is needed to read it alone; `head` is the board's `row_head`, `line` the row's `row_line`."""
+    return f'{head[:-1]}, "row": {row_line(row) if line is None else line}}}\n'.encode()
 
 
 FAIRNESS_COLUMNS = (

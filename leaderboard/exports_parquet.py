@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -97,12 +98,16 @@ def _joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
 
 
 def _repeated(text: str, n: int) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array([0] * n, pa.int32()), pa.array([exports.clean(text)], pa.string()))
+    return pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), pa.array([exports.clean(text)], pa.string()))
 
 
 def _texts(values: Sequence[str]) -> pa.Array:
-    cleaned: dict[str, str] = {}
-    for value in values:
-        if value not in cleaned:
-            cleaned[value] = exports.clean(value)
-    return pa.array([cleaned[value] for value in values], pa.string()).dictionary_encode()
+    """A column of texts that repeat, as numbers into the list of different ones; built so since there may be millions."""
+    numbers: dict[str, int] = {}
+    index = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
+    cleaned = [exports.clean(value) for value in numbers]
+    different = list(dict.fromkeys(cleaned))
+    if len(different) < len(cleaned):  # texts that only cleaning made equal
+        place = {text: i for i, text in enumerate(different)}
+        index = np.array([place[text] for text in cleaned], np.int32)[index]
+    return pa.DictionaryArray.from_arrays(index, pa.array(different, pa.string()))

@@ -34,7 +34,7 @@ class Used:
 
     @property
     def options(self) -> list[tuple[str, str]]:
-        return [(key, str(value)) for key, value in sorted(self.info.options.items())]
+        return [(key, str(value)) for key, value in sorted(self.info.options.items()) if value is not None]
 
 
 def used(views: Sequence[BoardView]) -> list[Used]:

@@ -37,14 +37,12 @@ def decimals(unit: str, aggregates: Iterable[Aggregate]) -> int:
 
 def number(value: float, places: int) -> str:
     """Fixed decimals, with a minus sign (U+2212) that is as wide as a digit, and no negative zero."""
-    if math.isnan(value):
-        return "—"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+    if not math.isfinite(value):
+        return "—" if math.isnan(value) else "∞" if value > 0 else "−∞"
     text = f"{value:.{places}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−")
+    if text[0] != "-":
+        return text
+    return text[1:] if float(text) == 0 else f"−{text[1:]}"
 
 
 def span(low: float, high: float, places: int) -> str:

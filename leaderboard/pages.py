@@ -9,8 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leaderboard import boardpages, downloads, methods
+from leaderboard import downloads, methods
 from leaderboard.anonymous import anonymised
+from leaderboard.assembly import assembled
+from leaderboard.cache import Cache
 from leaderboard.environment import render
 from leaderboard.figures import question
 from leaderboard.marks import BANNER, EDITION, fill
@@ -30,21 +32,21 @@ class Snapshot:
     """Everything else, by path; those whose names end as in `downloads.MARKED` hold marks too."""
 
 
-def build(boards: Sequence[BoardData], base_url: str = "") -> Snapshot:
-    """Make all files. The same boards give the same bytes. `base_url` is the site's address, where it is known."""
+def build(boards: Sequence[BoardData], base_url: str = "", cache: Cache | None = None) -> Snapshot:
+    """Make all files. The same boards give the same bytes. `base_url` is the site's address, where it is known.
+
+    With a `cache`, boards that did not change since it was filled are taken from there.
+    """
     assets: dict[str, bytes] = {
         f"static/{path.name}": path.read_bytes() for path in sorted((HERE / "static").iterdir()) if path.is_file()
     }
     pages: dict[str, str] = {}
-    views = []
-    shown = [anonymised(data) for data in boards]
-    for data, slug in zip(shown, slugs(shown), strict=True):
-        view = board_view(data, slug)
-        views.append(view)
-        made = boardpages.build(data, view, base_url)
+    names = slugs(boards)
+    views = [board_view(data, slug) for data, slug in zip(boards, names, strict=True)]
+    for made in assembled(boards, names, base_url, cache):
         pages |= made.pages
         assets |= made.assets
-    files, links = downloads.edition_files(shown, base_url)
+    files, links = downloads.edition_files([anonymised(data) for data in boards], base_url)
     assets |= files
     questions = [found for view in views if (found := question(view)) is not None]
     pages["index.html"] = render("front.html", "index.html", views=views, questions=questions, downloads=links)

@@ -29,6 +29,8 @@ import benchmark
 from benchmark import atomic
 from benchmark.errors import DataError, InfrastructureError, UsageError
 from leaderboard import crate, downloads, embargo, exports, history, pages
+from leaderboard.assembly import no_collection
+from leaderboard.cache import Cache
 from leaderboard.citation import checked_base
 from leaderboard.pages import Snapshot
 from leaderboard.records import BoardData, CanaryCase, Published
@@ -53,7 +55,7 @@ def publish(site: Path, boards: Sequence[BoardData], *, date: str, base_url: str
     embargo.guard(boards, day)
     site.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(site.parent / f".{site.name}.lock", timeout=600):
+        with FileLock(site.parent / f".{site.name}.lock", timeout=600), no_collection():
             return _publish(site, boards, date, base_url)
     except Timeout:
         raise InfrastructureError("busy", f"another process has been publishing to {site} for ten minutes") from None
@@ -75,7 +77,7 @@ def _publish(site: Path, boards: Sequence[BoardData], date: str, base_url: str |
     known = _editions(site)
     if base_url is None:
         base_url = known[-1].get("base_url", "") if known else ""
-    snapshot = pages.build(boards, base_url)
+    snapshot = pages.build(boards, base_url, Cache(site.parent / f".{site.name}.cache"))
     content = digest(snapshot)
     edition = next((item["id"] for item in known if item["content"] == content), None)
     changed = edition is None
@@ -186,13 +188,12 @@ def _write_front(site: Path, snapshot: Snapshot, edition: str, known: Sequence[M
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(front.items())},
     }
     front[NEWEST] = exports.json_bytes(sealed(newest))
-    changed = False
     # New pages come before old ones that will link to them; then what is linked to comes before what links to it:
     # submissions, tasks, the front page. New pages link to each other, but no reader is led to any before all are there.
-    for path in sorted(front, key=lambda p: ((site / p).is_file(), -p.count("/"), p == "index.html", p)):
-        if _differs(site / path, front[path]):
-            atomic.write_bytes(site / path, front[path])
-            changed = True
+    order = sorted(front, key=lambda p: ((site / p).is_file(), -p.count("/"), p == "index.html", p))
+    new = [(site / path, front[path]) for path in order if _differs(site / path, front[path])]
+    atomic.write_many(new)
+    changed = bool(new)
     for old in _stale(site, front):
         old.unlink()
         changed = True
@@ -228,7 +229,7 @@ def _sweep(site: Path) -> None:
     for path in [
         *site.glob(".*.partial"),
         *(site / "editions").glob(".*.partial"),
-        *(site / "tasks").rglob(".*.partial"),
+        *site.glob("[!e.]*/**/.*.partial"),
     ]:
         if path.is_dir():
             shutil.rmtree(path)

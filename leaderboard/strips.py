@@ -22,7 +22,7 @@ def strips(data: BoardData, view: BoardView) -> tuple[tuple[Strip, ...], dict[st
     """
     made: list[Strip] = []
     files: dict[str, bytes] = {}
-    if not data.board.task.reference(data.board.task.scoring.reference).is_volume:
+    if not view.pictured:
         return (), {}  # points and values have no slices to show
     for canary in data.canary:
         if canary.case.split != "canary":

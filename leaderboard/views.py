@@ -99,12 +99,17 @@ class Column:
     def better(self) -> str:
         return f"{self.info.direction} is better"
 
-    @property
+    @cached_property
     def ends(self) -> tuple[str, str]:
         """The scale as it is written under the heading."""
         if self.scale is None:
             return ("", "")
         return numbers.number(self.scale.low, self.scale.places), numbers.number(self.scale.high, self.scale.places)
+
+    @cached_property
+    def options(self) -> list[tuple[str, object]]:
+        """What the task fixes, without what it leaves open."""
+        return [(key, value) for key, value in sorted(self.info.options.items()) if value is not None]
 
     def text(self, value: float) -> str:
         return numbers.number(value, self.places)
@@ -263,6 +268,8 @@ class BoardView:
     strips: tuple[Strip, ...] = field(default=())
     has_cases: bool = False
     """Whether there is a page of cases."""
+    pictured: bool = False
+    """Whether there are public cases with pictures."""
 
     @property
     def folder(self) -> str:
@@ -296,11 +303,6 @@ class BoardView:
     def beyond(self) -> bool:
         """Whether a row lies beyond a column's scale, so that the page must say what the arrow means."""
         return any(line.beyond for line in self.lines)
-
-    @property
-    def canaries(self) -> bool:
-        """Whether there are pictures."""
-        return bool(self.strips)
 
     @property
     def audited(self) -> bool:
@@ -349,12 +351,19 @@ def slugs(boards: Sequence[BoardData]) -> list[str]:
     return taken
 
 
+def pictured(data: BoardData) -> bool:
+    """Whether a board has public cases whose reference has slices to show."""
+    task = data.board.task
+    return bool(data.canary) and task.reference(task.scoring.reference).is_volume
+
+
 def board_view(data: BoardData, slug: str) -> BoardView:
     """A board without its pictures."""
     board = data.board
+    by_row = [{a.metric: a for a in row.aggregates} for row in board.rows]
     columns = []
     for metric in board.metrics:
-        aggregates = [row.aggregate(metric.id) for row in board.rows]
+        aggregates = [own[metric.id] for own in by_row]
         columns.append(
             Column(
                 metric,
@@ -367,13 +376,15 @@ def board_view(data: BoardData, slug: str) -> BoardView:
     lines = tuple(
         Line(
             row,
-            tuple(Cell(row.aggregate(column.info.id), column) for column in columns),
+            tuple(Cell(own[column.info.id], column) for column in columns),
             f"tasks/{slug}/submissions/{row.method.name}/index.html",
             tuple(titles.get(name, name) for name in row.tied_with),
         )
-        for row in board.rows
+        for row, own in zip(board.rows, by_row, strict=True)
     )
-    return BoardView(slug, board, tuple(columns), lines, has_cases=bool(data.cases or data.canary))
+    return BoardView(
+        slug, board, tuple(columns), lines, has_cases=bool(data.cases or data.canary), pictured=pictured(data)
+    )
 
 
 def canary_values(canary: CanaryCase, name: str, columns: Sequence[Column]) -> tuple[tuple[tuple[str, str], ...], str]:

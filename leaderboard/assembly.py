@@ -1,0 +1,96 @@
+"""The files of all boards: from the cache where nothing changed, else made, by several processes where there is much to make."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from leaderboard import boardpages
+from leaderboard.anonymous import anonymised
+from leaderboard.boardpages import Made
+from leaderboard.cache import Cache, key_of
+from leaderboard.records import BoardData
+from leaderboard.views import board_view
+
+MANY = 400
+"""Rows from which further processes are worth their start."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One board to make."""
+
+    data: BoardData
+    slug: str
+    base_url: str
+    cache: Cache | None
+    key: str | None
+    """Under which it is to be kept; None where it cannot be."""
+
+    def make(self) -> Made:
+        made = boardpages.build(anonymised(self.data), board_view(self.data, self.slug), self.base_url)
+        if self.cache and self.key:
+            self.cache.store(self.key, made)
+        return made
+
+
+_JOBS: list[Job] = []
+"""What a forked process inherits; volumes come as functions, which cannot be sent to one."""
+
+
+def assembled(boards: Sequence[BoardData], slugs: Sequence[str], base_url: str, cache: Cache | None) -> Iterator[Made]:
+    """The files of each board, in order."""
+    keys = [key_of(data, slug, base_url) if cache else None for data, slug in zip(boards, slugs, strict=True)]
+    found = [cache.load(key) if cache and key else None for key in keys]
+    missing = [i for i, made in enumerate(found) if made is None]
+    fresh = iter(_all([Job(boards[i], slugs[i], base_url, cache, keys[i]) for i in missing]))
+    for made in found:
+        yield next(fresh) if made is None else made
+    if cache:
+        cache.sweep()
+
+
+def _all(jobs: Sequence[Job]) -> Iterator[Made]:
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(jobs))
+    if workers < 2 or sys.platform != "linux" or sum(len(job.data.board.rows) for job in jobs) < MANY:
+        yield from (job.make() for job in jobs)
+        return
+    _JOBS[:] = jobs
+    try:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+            for job, made in zip(jobs, pool.map(_numbered, range(len(jobs))), strict=True):
+                yield made if made is not None else _kept(job)
+    finally:
+        _JOBS.clear()
+
+
+def _numbered(number: int) -> Made | None:
+    """Make a board in a process of its own; None where its files can be read from the cache, which is quicker than sending."""
+    gc.disable()
+    job = _JOBS[number]
+    made = job.make()
+    return None if job.cache and job.key else made
+
+
+def _kept(job: Job) -> Made:
+    """What another process put into the cache; made here after all if it is not there, as on a full disk."""
+    made = job.cache.load(job.key) if job.cache and job.key else None
+    return job.make() if made is None else made
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without the collector of cycles: it would look through millions of scores again and again and free nothing."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
