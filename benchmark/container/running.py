@@ -23,6 +23,9 @@ from benchmark.errors import InfrastructureError, SubmissionError
 WATCH_SECONDS = 0.1
 """Between two looks at the counters, the output folder and the GPU."""
 KILLED = 137
+NEAR_LIMIT = 0.5
+"""Share of the memory limit, at the last look, above which a kill from nowhere is taken for the limit: memory can grow by more
+than half of it between two looks."""
 ENTRY_POINT_ERRORS = (126, 127)
 """What engines answer when the image's entry point cannot be run or is not there."""
 INIT_ERRORS = (b"failed to exec pid1", b"[FATAL tini")
@@ -192,6 +195,14 @@ class Container:
             )
         if code == 0:
             return None
+        peak = self.usage.reading.peak_bytes or 0
+        if code == KILLED and peak > NEAR_LIMIT * self.limits.memory_mb * 2**20:
+            # The kernel's count goes with the control group, and the engine's own notice of it is sometimes late.
+            return SubmissionError(
+                "out_of_memory",
+                f"the container was killed with {peak / 2**20:.0f} MiB in use a moment before, most likely at its memory limit",
+                expected=f"at most {self.limits.memory_mb} MiB, /tmp and /dev/shm included",
+            )
         by = " (killed from inside, the memory limit was not hit)" if code == KILLED else ""
         return SubmissionError("crashed", f"the container ended with exit code {code}{by}", expected="exit code 0")
 
