@@ -85,7 +85,7 @@ def test_the_daemon_is_asked_for_the_whole_sandbox(tmp_path: Path) -> None:
         "Tmpfs": {
             "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=8192m", "/data": "rw,nosuid,nodev,size=8192m",
         },
-        "Binds": ["/tmp/s/input:/input:ro,Z", "/tmp/s/output:/output:rw,Z", "/srv/weights:/opt/ml/model:ro,z"],
+        "Binds": ["/tmp/s/input:/input:ro,Z", "/srv/weights:/opt/ml/model:ro,z", "/tmp/s/output:/output:rw,Z"],
         "Devices": [],
     }  # fmt: skip
     limits = {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]}
