@@ -66,6 +66,8 @@ class Container:
         self._paused = False
         self._group: dict[str, Path] = {}
         self._id = ""
+        # Podman's monitor leaves an empty file of this name in its working folder when the memory limit is hit.
+        self._oom_note = area.path.parent / "oom"
 
     @property
     def name(self) -> str:
@@ -75,8 +77,10 @@ class Container:
     def start(self) -> None:
         """Make it and set it going. Raises `InfrastructureError('engine_failed')` when the engine cannot."""
         self._create()
+        self._oom_note.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             self._start_command(),
+            cwd=self._oom_note.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -175,7 +179,7 @@ class Container:
         if self.verdict is not None:
             return self.verdict
         code, oom, began = self._result()
-        if oom or self.usage.reading.oom_kills:
+        if oom or self.usage.reading.oom_kills or self._oom_note.exists():
             if code == 0:
                 return None  # a helper process was killed, and the model went on without it
             return SubmissionError(
