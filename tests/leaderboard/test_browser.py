@@ -329,8 +329,9 @@ def test_windows_and_slices_of_the_viewer_change_the_picture_and_the_address(roo
     assert before == pytest.approx(255 * (8 + 1000) / 2600, abs=6)  # 8 HU in the task's window, −1000 to 1600
     count = tab.evaluate(ready)
     tab.evaluate(
-        "(() => { const s = [...document.querySelectorAll('.controls select')].find(s => [...s.options].some(o => o.text === 'Brain')); s.value = '0,80'; s.dispatchEvent(new Event('change')); })()"
-    )  # noqa: E501
+        "(() => { const s = [...document.querySelectorAll('.controls select')]"
+        ".find(s => [...s.options].some(o => o.text === 'Brain')); s.value = '0,80'; s.dispatchEvent(new Event('change')); })()"
+    )
     settled(tab, f"{ready} !== '{count}'")
     assert tab.evaluate(grey) == pytest.approx(255 * 8 / 80, abs=6)
     assert "window=0,80" in tab.evaluate(HASH)

@@ -125,7 +125,9 @@ def test_killed_at_any_step_and_run_again(
     # The content is the same each time and made before the first write: it is made once, so that the test is quick.
     snapshot = pages.build(second)
     monkeypatch.setattr(pages, "build", lambda *_: snapshot)
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # matters for a power cut, not for a kill, and takes most of the time
+    monkeypatch.setattr(
+        os, "fsync", lambda _: None
+    )  # matters for a power cut, not for a kill, and takes most of the time
     steps = 0
     while True:
         root = tmp_path / f"s{steps}"
