@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from leaderboard import casetable, downloads, fairnesspages, figures, lazy
+from leaderboard import casetable, downloads, exports_parquet, fairnesspages, figures, lazy
 from leaderboard.downloads import Files
 from leaderboard.environment import render
 from leaderboard.records import BoardData
@@ -22,11 +22,13 @@ class Made:
 
     pages: dict[str, str] = field(default_factory=dict)
     assets: dict[str, bytes] = field(default_factory=dict)
+    part: bytes = b""
+    """The board's part of the edition's table of cases, see `exports_parquet.part`."""
 
 
 def build(data: BoardData, view: BoardView, base_url: str = "") -> Made:
     """All pages, pictures and downloads of a board."""
-    made = Made()
+    made = Made(part=exports_parquet.part(data))
     shown, pictures = strips(data, view)
     view = replace(view, strips=shown)
     made.assets |= pictures

@@ -72,6 +72,8 @@ def _packed(made: Made) -> bytes:
     for path, content in made.assets.items():
         parts.append(content)
         index.append(("asset", path, len(content)))
+    parts.append(made.part)
+    index.append(("part", "", len(made.part)))
     body = b"".join(parts)
     head = {"sha256": hashlib.sha256(body).hexdigest(), "files": index}
     return json.dumps(head).encode() + b"\n" + body
@@ -84,6 +86,8 @@ def _unpacked(record: dict, body: bytes) -> Made:
         start += length
         if kind == "page":
             made.pages[path] = content.decode("utf-8")
+        elif kind == "part":
+            made.part = content
         else:
             made.assets[path] = content
     return made

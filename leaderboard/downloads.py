@@ -117,12 +117,19 @@ def _cite(made: Files, links: list[Link], reference: Reference, folder: str, bas
     made._put(links, "CITATION.cff", "cff", f"{folder}{citation.FORMATS['cff'][0]}", cff.encode(), shown=True)
 
 
-def edition_files(boards: Sequence[BoardData], base_url: str = "") -> tuple[dict[str, bytes], list[Link]]:
-    """Downloads of the edition as a whole, with their links: Parquet, BibTeX, CITATION.cff."""
+def edition_files(
+    boards: Sequence[BoardData], base_url: str = "", parts: Sequence[bytes] | None = None
+) -> tuple[dict[str, bytes], list[Link]]:
+    """Downloads of the edition as a whole, with their links: Parquet, BibTeX, CITATION.cff.
+
+    `parts` are the tables of the boards' cases as `exports_parquet.part` makes them; without, the scores of `boards` are taken,
+    in which sealed cases must be anonymous already.
+    """
     made = Files()
     links: list[Link] = []
     tables: list[tuple[str, str, Callable[[], bytes]]] = [
-        ("all cases, Parquet", exports_parquet.CASES, lambda: exports_parquet.parquet_bytes(exports_parquet.cases_table(boards))),
+        ("all cases, Parquet", exports_parquet.CASES, lambda: exports_parquet.parquet_bytes(
+            exports_parquet.cases_table(boards) if parts is None else exports_parquet.joined_cases(parts))),
         (
             "all boards, Parquet", exports_parquet.AGGREGATES,
             lambda: exports_parquet.parquet_bytes(exports_parquet.aggregates_table([data.board for data in boards])),

@@ -60,6 +60,20 @@ def cases_table(boards: Sequence[BoardData]) -> pa.Table:
     return _joined(parts, CASE_SCHEMA)
 
 
+def joined_cases(parts: Sequence[bytes]) -> pa.Table:
+    """The table of all boards from those of each, as `part` made them."""
+    return _joined([pa.ipc.open_stream(part).read_all() for part in parts], CASE_SCHEMA)
+
+
+def part(data: BoardData) -> bytes:
+    """The table of one board in a form that can be kept and sent between processes."""
+    table = cases_table([data])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
 def aggregates_table(boards: Iterable[Board]) -> pa.Table:
     """All aggregates, board by board and row by row."""
     parts = []

@@ -7,7 +7,7 @@ characters, and control characters are taken out of every text that a page shows
 
 from __future__ import annotations
 
-from markupsafe import Markup
+from markupsafe import escape
 
 EDITION, DATE, YEAR, ASSETS, BANNER = (f"\x02{name}\x03" for name in ("edition", "date", "year", "assets", "banner"))
 """Marks: id, date, year, the way to the edition's files, and the line that says which edition this is."""
@@ -28,14 +28,16 @@ def fill(text: str, path: str, edition: str, *, front: bool) -> bytes:
 
 
 def _banner(path: str, edition: str, site: str, front: bool) -> str:
+    # Paths are made of names (letters, digits, "_", "-", ".", "@"), but whoever changes that should not have to think of this.
+    page = escape(path)
     if front and path == "editions/index.html":
-        return Markup('Newest edition: <a href="{}editions/{}/index.html">{}</a>').format(site, edition, edition)
+        return f'Newest edition: <a href="{site}editions/{edition}/index.html">{edition}</a>'
     if front:
-        return Markup(
-            'Newest edition, <strong>{}</strong>. To cite: <a href="{}editions/{}/{}">permanent page</a>. '
-            '<a href="{}editions/index.html">All editions</a>.'
-        ).format(edition, site, edition, path, site)
-    return Markup(
-        'Edition <strong>{}</strong>; this page never changes. <a href="{}{}">The same page in the newest edition</a>. '
-        '<a href="{}editions/index.html">All editions</a>.'
-    ).format(edition, site, path, site)
+        return (
+            f'Newest edition, <strong>{edition}</strong>. To cite: <a href="{site}editions/{edition}/{page}">permanent page</a>. '
+            f'<a href="{site}editions/index.html">All editions</a>.'
+        )
+    return (
+        f'Edition <strong>{edition}</strong>; this page never changes. <a href="{site}{page}">The same page in the newest edition</a>. '
+        f'<a href="{site}editions/index.html">All editions</a>.'
+    )

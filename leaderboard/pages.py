@@ -10,7 +10,6 @@ from typing import Any
 from markupsafe import Markup
 
 from leaderboard import downloads, methods
-from leaderboard.anonymous import anonymised
 from leaderboard.assembly import assembled
 from leaderboard.cache import Cache
 from leaderboard.environment import render
@@ -43,10 +42,12 @@ def build(boards: Sequence[BoardData], base_url: str = "", cache: Cache | None =
     pages: dict[str, str] = {}
     names = slugs(boards)
     views = [board_view(data, slug) for data, slug in zip(boards, names, strict=True)]
+    parts = []
     for made in assembled(boards, names, base_url, cache):
         pages |= made.pages
         assets |= made.assets
-    files, links = downloads.edition_files([anonymised(data) for data in boards], base_url)
+        parts.append(made.part)
+    files, links = downloads.edition_files(boards, base_url, parts)
     assets |= files
     questions = [found for view in views if (found := question(view)) is not None]
     pages["index.html"] = render("front.html", "index.html", views=views, questions=questions, downloads=links)

@@ -98,8 +98,6 @@ def test_scripts_hold_what_was_predicted_and_nothing_of_sealed_cases() -> None:
     assert np.abs(values - prediction.array).max() <= 0.5
     assert not any("p-water" in p for p in scripts), "a failed case has no picture"
     sealed = {case.id for case in data.cases}
-    for path, text in [
-        *snapshot.pages.items(),
-        *((p, c.decode()) for p, c in snapshot.assets.items() if p.endswith((".js", ".csv", ".json"))),
-    ]:
+    texts = {p: c.decode() for p, c in snapshot.assets.items() if p.endswith((".js", ".csv", ".json"))}
+    for path, text in {**snapshot.pages, **texts}.items():
         assert not any(re.search(rf"(?<![\w-]){id}(?![\w-])", text) for id in sealed), path
