@@ -16,7 +16,7 @@ LINES = 20
 """Charts with a line for each submission show so many, the best ranked ones."""
 POINTS = 200
 """The scatter shows so many."""
-WIDE = 420.0
+WIDE = 300.0
 """Width of the front's intervals."""
 
 

@@ -312,7 +312,7 @@
     panel.appendChild(make("h3", { text: title(a) + " against " + title(b) }));
     panel.appendChild(make("p", { text: tied
       ? "The data do not settle which of the two ranks higher."
-      : "Rank " + a.cells[0].dataset.value + " against rank " + b.cells[0].dataset.value + "; the data settle this order." }));
+      : "Rank " + Number(a.cells[0].dataset.value) + " against rank " + Number(b.cells[0].dataset.value) + "; the data settle this order." }));
     var out = make("table", {}), top = make("tr"), rowsOut = make("tbody");
     ["Metric", title(a), title(b), "Difference", "Better case by case"].forEach(function (text, i) {
       top.appendChild(make("th", { scope: "col", class: i ? "num" : "", text: text }));
