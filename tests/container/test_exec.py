@@ -266,8 +266,9 @@ def test_an_image_that_is_gone_is_not_run(actor: ContainerEngine, tmp_path: Path
 
 
 HARNESS = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 from tests.container import base
 from benchmark.container import ContainerEngine
 from benchmark.contract import Limits
