@@ -1,0 +1,62 @@
+"""The records that the rooms of the house hand to each other. Frozen, validated, every field documented.
+
+A record is data: no record reads a file or runs anything. `model_json_schema()` of each is its manual.
+"""
+
+from __future__ import annotations
+
+from benchmark.contract.board import Board, MetricInfo, Row
+from benchmark.contract.data import Case, DatasetInfo, Source
+from benchmark.contract.names import NAME, SPLITS, Name, SocketKind, Split, Status
+from benchmark.contract.run import CaseCost, CaseRun, Cost, Method, RunRecord
+from benchmark.contract.score import Aggregate, Score
+from benchmark.contract.task import (
+    Attribute,
+    Claim,
+    Display,
+    FairnessRules,
+    Limits,
+    Ranking,
+    RankingGroup,
+    RuleName,
+    Scoring,
+    Socket,
+    Task,
+    TaskMetric,
+)
+from benchmark.record import Record
+
+__all__ = [
+    "NAME",
+    "SPLITS",
+    "Aggregate",
+    "Attribute",
+    "Board",
+    "Case",
+    "CaseCost",
+    "CaseRun",
+    "Claim",
+    "Cost",
+    "DatasetInfo",
+    "Display",
+    "FairnessRules",
+    "Limits",
+    "Method",
+    "MetricInfo",
+    "Name",
+    "Ranking",
+    "RankingGroup",
+    "Record",
+    "Row",
+    "RuleName",
+    "RunRecord",
+    "Score",
+    "Scoring",
+    "Socket",
+    "SocketKind",
+    "Source",
+    "Split",
+    "Status",
+    "Task",
+    "TaskMetric",
+]
