@@ -59,8 +59,8 @@ class Submission(Record):
     @field_validator("method")
     @classmethod
     def _stranger(cls, value: Method) -> Method:
-        if value.baseline or value.anonymous or value.submitted_as:
-            raise ValueError("baseline, anonymous and submitted_as are not for manifests")
+        if value.baseline or value.anonymous or value.submitted_as or value.training:
+            raise ValueError("baseline, anonymous, submitted_as and training are not for manifests")
         return value
 
     def limits(self, task: Task) -> Limits:

@@ -16,7 +16,7 @@ from benchmark.verdict import CaseVerdict, Compared, Verdict
 
 TARGET = Path(__file__).parents[1] / "submissions" / "README.md"
 
-NOT_IN_MANIFESTS = {"baseline", "anonymous", "submitted_as"}
+NOT_IN_MANIFESTS = {"baseline", "anonymous", "submitted_as", "training"}
 """Keys of a method that the harness sets, and that a manifest with them is refused for."""
 
 INTRODUCTION = """\

@@ -8,7 +8,7 @@ from __future__ import annotations
 from benchmark.contract.board import Board, MetricInfo, Row
 from benchmark.contract.data import Case, DatasetInfo, Source
 from benchmark.contract.names import NAME, SPLITS, Name, SocketKind, Split, Status
-from benchmark.contract.run import CaseCost, CaseRun, Cost, Method, RunRecord
+from benchmark.contract.run import CaseCost, CaseRun, Cost, Method, RunRecord, TrainingFigure, TrainingSpread
 from benchmark.contract.score import Aggregate, Score
 from benchmark.contract.task import (
     Attribute,
@@ -59,4 +59,6 @@ __all__ = [
     "Status",
     "Task",
     "TaskMetric",
+    "TrainingFigure",
+    "TrainingSpread",
 ]

@@ -2,11 +2,79 @@
 
 from __future__ import annotations
 
+import statistics
 from datetime import date
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from benchmark.contract.names import Name
 from benchmark.record import Record
+
+
+class TrainingFigure(Record):
+    """One figure on the validation split, once for each training seed."""
+
+    edition: Name
+    """Data edition whose validation split it was taken on."""
+    metric: Name
+    """Metric id in the task."""
+    title: str
+    """Heading of the metric, with what the task fixes of it."""
+    unit: str = ""
+    """Unit; empty for ratios."""
+    direction: Literal["higher", "lower"]
+    """Which way is better."""
+    values: tuple[float, ...] = Field(min_length=2)
+    """The figure of each seed, in the order of `TrainingSpread.seeds`."""
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the sample of seeds (divisor n - 1)."""
+        return statistics.stdev(self.values)
+
+    @property
+    def low(self) -> float:
+        """Lowest value."""
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        """Highest value."""
+        return max(self.values)
+
+
+class TrainingSpread(Record):
+    """How much a method's figures hang on the seed of its training. All else was equal: data, settings, code, hardware's kind."""
+
+    seeds: tuple[int, ...] = Field(min_length=2)
+    """Seeds that were trained."""
+    shipped: int
+    """The seed whose weights are the ones that run; chosen before any was trained, not by its figures."""
+    split: Literal["val"] = "val"
+    """Split of the figures. The test split is never used for this."""
+    cases: dict[Name, int] = Field(default_factory=dict)
+    """Validation cases by edition."""
+    figures: tuple[TrainingFigure, ...]
+    """One for each edition and metric, in the task's order of metrics."""
+    command: str
+    """How to train the same seeds again."""
+
+    @model_validator(mode="after")
+    def _one_value_a_seed(self) -> Self:
+        if self.shipped not in self.seeds:
+            raise ValueError(f"shipped: found {self.shipped}, expected one of {list(self.seeds)}")
+        for figure in self.figures:
+            if len(figure.values) != len(self.seeds):
+                raise ValueError(
+                    f"figures: {figure.metric} has {len(figure.values)} values for {len(self.seeds)} seeds"
+                )
+        return self
 
 
 class Method(Record):
@@ -34,6 +102,8 @@ class Method(Record):
     """Whether what is said here is a pseudonym. Set when a board is published, never by a manifest."""
     submitted_as: str = ""
     """After an embargo: the submission's own name, where `name` is still the pseudonym that its addresses are made of."""
+    training: TrainingSpread | None = None
+    """What training with other seeds gives, for a reference model where that was measured. Never from a manifest; no part of any key."""
 
     @property
     def generative(self) -> bool:
