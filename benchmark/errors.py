@@ -145,6 +145,21 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
             ),
             Kind("engine_failed", "The container engine failed.", "Run `radbench doctor`, then the command again."),
             Kind("missing_extra", "An optional package is not installed.", "Install the named extra."),
+            Kind(
+                "worker_lost",
+                "A worker ended in the middle of a job, again and again.",
+                "Look for what killed it (the kernel's log names what ran out of memory); lower `workers` or raise `memory_mb`.",
+            ),
+            Kind(
+                "worker_unfit",
+                "No worker can do the job, or the one that took it lacks what it needs.",
+                "Give the workers what the message names: a GPU, the shared folders, this version of radbench.",
+            ),
+            Kind(
+                "cluster_lost",
+                "The cluster's scheduler cannot be reached.",
+                "Look whether it runs, then run the command again; it goes on where it stopped.",
+            ),
         )
     },
     "data": {
