@@ -1,0 +1,49 @@
+"""Where runs and scores lie, and the keys that say whether work is already done.
+
+    <store>/runs/<inference key>/run.json, predictions/<case>/…, logs/
+    <store>/scores/<scoring key>/score.json, cases.csv, parts.pickle (tasks with set-level metrics)
+    <store>/submissions/<task>/<edition>/<name>.json
+
+A folder of the store is written beside and renamed in place, and never changed after. A run that was interrupted lies in
+`runs/.<key>.partial` with one small record a case, and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from benchmark.store.keys import KEY_LENGTH, digest, inference_key, scorer_version, scoring_key
+from benchmark.store.placements import Placement, load_placement, load_placements, placement_file, save_placement
+from benchmark.store.records import (
+    ScoreRecord,
+    load_case_scores,
+    load_parts,
+    load_run,
+    load_score,
+    run_folder,
+    save_score,
+    score_folder,
+)
+from benchmark.store.tables import COLUMNS, scores_from_csv, scores_to_csv
+
+__all__ = [
+    "COLUMNS",
+    "KEY_LENGTH",
+    "Placement",
+    "ScoreRecord",
+    "digest",
+    "inference_key",
+    "load_case_scores",
+    "load_parts",
+    "load_placement",
+    "load_placements",
+    "load_run",
+    "load_score",
+    "placement_file",
+    "run_folder",
+    "save_placement",
+    "save_score",
+    "score_folder",
+    "scorer_version",
+    "scores_from_csv",
+    "scores_to_csv",
+    "scoring_key",
+]
