@@ -8,6 +8,7 @@ from __future__ import annotations
 from benchmark.contract.board import Board, MetricInfo, Row
 from benchmark.contract.data import Case, DatasetInfo, Source
 from benchmark.contract.names import NAME, SPLITS, Name, SocketKind, Split, Status
+from benchmark.contract.phase import Phase
 from benchmark.contract.run import CaseCost, CaseRun, Cost, Method, RunRecord, TrainingFigure, TrainingSpread
 from benchmark.contract.score import Aggregate, Score
 from benchmark.contract.task import (
@@ -44,6 +45,7 @@ __all__ = [
     "Method",
     "MetricInfo",
     "Name",
+    "Phase",
     "Ranking",
     "RankingGroup",
     "Record",

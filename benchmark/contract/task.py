@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from benchmark.contract.names import Name, SocketKind
+from benchmark.contract.phase import Phase, check_phases
 from benchmark.record import Record
 
 
@@ -251,6 +252,8 @@ class Task(Record):
     """What a demonstration shows: the real sample where it can be fetched, or the phantoms where the sample is too small to compare on."""
     claims: tuple[Claim, ...] = ()
     """What papers claim, for the page that asks traditional or generative."""
+    phases: tuple[Phase, ...] = ()
+    """When submissions are taken and how many of a team; none: at all times, in any number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -296,6 +299,7 @@ class Task(Record):
             ),
             *((f"outputs.{s.slug}.like", s.like, [r.slug for r in self.references]) for s in self.outputs if s.like),
         ]
+        check_phases(self.phases)
         if self.scoring.mask:
             checks.append(("scoring.mask", self.scoring.mask, [s.slug for s in self.references]))
         for key, value, allowed in checks:
