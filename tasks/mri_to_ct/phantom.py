@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from benchmark.contract import Case, Split
 from benchmark.dataset import CaseFiles, PlannedCase
-from tasks import head
+from tasks import head, patients
 from tasks.anatomy import Grid, generator
 from tasks.mri_to_ct import physics
-
-Attributes = dict[str, str]
+from tasks.patients import Attributes
 
 AGES: Mapping[str, tuple[int, int]] = {"<40": (18, 39), "40-64": (40, 64), "65+": (65, 88)}
 """Years, first and last included."""
@@ -44,49 +43,17 @@ MARGIN = 1.5
 """The body mask reaches this many mm beyond the skin, as the dilated outlines of SynthRAD do."""
 
 
-def _block(shares_of: Mapping[str, Mapping[str, int]], seed: int, split: str, block: int) -> list[Attributes]:
-    """Patients with exactly the given shares, each attribute shuffled on its own."""
-    columns = {}
-    for name, shares in shares_of.items():
-        values = [value for value, n in shares.items() for _ in range(n)]
-        order = generator("mri_to_ct", "design", seed, split, block, name).permutation(len(values))
-        columns[name] = [values[i] for i in order]
-    return [{name: column[i] for name, column in columns.items()} for i in range(len(columns["sex"]))]
-
-
-def _test_block(seed: int, block: int) -> list[Attributes]:
-    """24 patients: every site × scanner × sex twice, ages in a Latin square over them, so no attribute stands in for another."""
-    cells = [
-        {"sex": sex, "age_band": list(AGES)[(i + j + 2 * k + half) % 3], "scanner": scanner, "site": site}
-        for half in (0, 1)
-        for i, site in enumerate("ABC")
-        for j, scanner in enumerate(("1.5T", "3T"))
-        for k, sex in enumerate(("female", "male"))
-    ]
-    order = generator("mri_to_ct", "design", seed, "test", block).permutation(len(cells))
-    return [cells[i] for i in order]
-
-
-_CANARY: Sequence[Attributes] = (
-    {"sex": "female", "age_band": "40-64", "scanner": "3T", "site": "A"},
-    {"sex": "male", "age_band": "65+", "scanner": "1.5T", "site": "B"},
-    {"sex": "female", "age_band": "<40", "scanner": "3T", "site": "C"},
-)
-
-
 def attributes(seed: int, split: Split, index: int) -> Attributes:
     """Sex, age band, scanner and site of the patient at this place in the design, and the age in years."""
     if split == "canary":
-        row = _CANARY[index % len(_CANARY)]
+        row = patients.CANARY[index % len(patients.CANARY)]
     elif split == "test":
-        row = _test_block(seed, index // 24)[index % 24]
+        row = patients.crossed("mri_to_ct", list(AGES), seed, index // patients.TEST_BLOCK)[index % patients.TEST_BLOCK]
     elif split == "val":
-        row = _block(VAL_BLOCK, seed, split, index // 8)[index % 8]
+        row = patients.with_shares("mri_to_ct", VAL_BLOCK, seed, split, index // 8)[index % 8]
     else:
-        row = _block(TRAIN_BLOCK, seed, split, index // 40)[index % 40]
-    first, last = AGES[row["age_band"]]
-    age = int(generator("mri_to_ct", "age", seed, split, index).integers(first, last + 1))
-    return {**row, "age": str(age)}
+        row = patients.with_shares("mri_to_ct", TRAIN_BLOCK, seed, split, index // 40)[index % 40]
+    return patients.aged("mri_to_ct", row, AGES, seed, split, index)
 
 
 def key(version: str, seed: int, case: str) -> tuple[object, ...]:

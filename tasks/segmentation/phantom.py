@@ -16,13 +16,12 @@ from scipy import ndimage
 
 from benchmark.contract import Case, Split
 from benchmark.dataset import CaseFiles, PlannedCase
-from tasks import head
+from tasks import head, patients
 from tasks.anatomy import Array, Canvas, Grid, generator, place, rotation, sheet_distance, smooth_field
 from tasks.head import brain, outline
+from tasks.patients import Attributes
 from tasks.segmentation import contrasts, tumour
 from tasks.segmentation.contrasts import CONTRASTS, MATERIALS, TUMOUR
-
-Attributes = dict[str, str]
 
 WIDTH, DEPTH = 176.0, 144.0
 """Field of view in mm: width of an axial slice, and height of the stack."""
@@ -52,12 +51,6 @@ NON_ENHANCING: Mapping[str, float] = {"<40": 0.375, "40-64": 0.125, "65+": 0.05}
 SATELLITES: Mapping[str, float] = {"female": 0.5, "male": 0.25}
 """Share of patients whose tumour has a small satellite, by sex: planted, so that more lesions are missed in women."""
 
-_CANARY: Sequence[Attributes] = (
-    {"sex": "female", "age_band": "40-64", "scanner": "3T", "site": "A"},
-    {"sex": "male", "age_band": "65+", "scanner": "1.5T", "site": "B"},
-    {"sex": "female", "age_band": "<40", "scanner": "3T", "site": "C"},
-)
-
 LABELS: Mapping[str, int] = {"necrosis": 1, "haemorrhage": 1, "solid": 1, "oedema": 2, "enhancing": 3}
 """BraTS 2023's labels; what takes up no contrast agent in the core is 1."""
 
@@ -73,29 +66,6 @@ def grid_of(size: int) -> Grid:
     """Axial slices of `size`² voxels over the field of view, three slices for every four rows (64: 48 slices of 3 mm)."""
     slices = 3 * size // 4
     return Grid((slices, size, size), (DEPTH / slices, WIDTH / size, WIDTH / size))
-
-
-def _block(shares_of: Mapping[str, Mapping[str, int]], seed: int, split: str, block: int) -> list[Attributes]:
-    """Patients with exactly the given shares, each attribute shuffled on its own."""
-    columns = {}
-    for name, shares in shares_of.items():
-        values = [value for value, n in shares.items() for _ in range(n)]
-        order = generator("segmentation", "design", seed, split, block, name).permutation(len(values))
-        columns[name] = [values[i] for i in order]
-    return [{name: column[i] for name, column in columns.items()} for i in range(len(columns["sex"]))]
-
-
-def _test_block(seed: int, block: int) -> list[Attributes]:
-    """24 patients: every site × scanner × sex twice, ages in a Latin square over them, so no attribute stands in for another."""
-    cells = [
-        {"sex": sex, "age_band": list(AGES)[(i + j + 2 * k + half) % 3], "scanner": scanner, "site": site}
-        for half in (0, 1)
-        for i, site in enumerate("ABC")
-        for j, scanner in enumerate(("1.5T", "3T"))
-        for k, sex in enumerate(("female", "male"))
-    ]
-    order = generator("segmentation", "design", seed, "test", block).permutation(len(cells))
-    return [cells[i] for i in order]
 
 
 def _dealt(
@@ -123,11 +93,13 @@ def _dealt(
 def _patients(seed: int, split: Split, block: int) -> tuple[tuple[Attributes, bool, bool], ...]:
     """Attributes of a block of patients, whether each one's tumour enhances, whether it has a satellite."""
     if split == "canary":
-        return ((_CANARY[0], True, True), (_CANARY[1], True, False), (_CANARY[2], False, False))
+        first, second, third = patients.CANARY
+        return ((first, True, True), (second, True, False), (third, False, False))
     if split == "test":
-        rows = _test_block(seed, block)
+        rows = patients.crossed("segmentation", list(AGES), seed, block)
     else:
-        rows = _block(VAL_BLOCK if split == "val" else TRAIN_BLOCK, seed, split, block)
+        shares = VAL_BLOCK if split == "val" else TRAIN_BLOCK
+        rows = patients.with_shares("segmentation", shares, seed, split, block)
     silent = _dealt(rows, "age_band", NON_ENHANCING, "sex", ("enhancing", seed, split, block))
     more = _dealt(rows, "sex", SATELLITES, "site", ("satellite", seed, split, block))
     return tuple(zip(rows, (not s for s in silent), more, strict=True))
@@ -135,11 +107,10 @@ def _patients(seed: int, split: Split, block: int) -> tuple[tuple[Attributes, bo
 
 def patient(seed: int, split: Split, index: int) -> tuple[Attributes, Literal["enhancing", "non_enhancing"], bool]:
     """Attributes (with the age in years) of the patient at this place in the design, kind of tumour, whether with a satellite."""
-    length = {"canary": 3, "test": 24, "val": 8, "train": 48}[split]
+    length = {"canary": 3, "test": patients.TEST_BLOCK, "val": 8, "train": 48}[split]
     row, enhancing, satellite = _patients(seed, split, index // length)[index % length]
-    first, last = AGES[row["age_band"]]
-    age = int(generator("segmentation", "age", seed, split, index).integers(first, last + 1))
-    return {**row, "age": str(age)}, "enhancing" if enhancing else "non_enhancing", satellite
+    who = patients.aged("segmentation", row, AGES, seed, split, index)
+    return who, "enhancing" if enhancing else "non_enhancing", satellite
 
 
 def key(version: str, seed: int, case: str) -> tuple[object, ...]:

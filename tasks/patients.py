@@ -1,0 +1,59 @@
+"""Who is in a phantom edition: patients with declared shares of sex, age band, scanner and site, by place in a design.
+
+A patient depends on (task, seed, split, place) alone. Training and validation groups have exact shares of each block of patients,
+each attribute shuffled on its own; test groups are balanced and crossed, so that no attribute stands in for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from benchmark.contract import Split
+from tasks.anatomy import generator
+
+Attributes = dict[str, str]
+
+Shares = Mapping[str, Mapping[str, int]]
+"""By attribute and value: how many patients of a block have it."""
+
+CANARY: Sequence[Attributes] = (
+    {"sex": "female", "age_band": "40-64", "scanner": "3T", "site": "A"},
+    {"sex": "male", "age_band": "65+", "scanner": "1.5T", "site": "B"},
+    {"sex": "female", "age_band": "<40", "scanner": "3T", "site": "C"},
+)
+"""The three patients of the canary split."""
+
+TEST_BLOCK = 24
+"""Patients of a test block."""
+
+
+def with_shares(task: str, shares_of: Shares, seed: int, split: Split, block: int) -> list[Attributes]:
+    """Patients with exactly the given shares, each attribute shuffled on its own."""
+    columns = {}
+    for name, shares in shares_of.items():
+        values = [value for value, n in shares.items() for _ in range(n)]
+        order = generator(task, "design", seed, split, block, name).permutation(len(values))
+        columns[name] = [values[i] for i in order]
+    return [{name: column[i] for name, column in columns.items()} for i in range(len(columns["sex"]))]
+
+
+def crossed(task: str, ages: Sequence[str], seed: int, block: int) -> list[Attributes]:
+    """24 patients: every site × scanner × sex twice, the three age bands in a Latin square over them."""
+    cells = [
+        {"sex": sex, "age_band": ages[(i + j + 2 * k + half) % 3], "scanner": scanner, "site": site}
+        for half in (0, 1)
+        for i, site in enumerate("ABC")
+        for j, scanner in enumerate(("1.5T", "3T"))
+        for k, sex in enumerate(("female", "male"))
+    ]
+    order = generator(task, "design", seed, "test", block).permutation(len(cells))
+    return [cells[i] for i in order]
+
+
+def aged(
+    task: str, row: Attributes, ages: Mapping[str, tuple[int, int]], seed: int, split: Split, index: int
+) -> Attributes:
+    """The patient with an age in years, drawn evenly from the band (first and last year included)."""
+    first, last = ages[row["age_band"]]
+    age = int(generator(task, "age", seed, split, index).integers(first, last + 1))
+    return {**row, "age": str(age)}
