@@ -9,12 +9,15 @@ Scope: one writer a target at a time (callers that may race take a lock); local 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmark.errors import InfrastructureError
 
 MANY = 100
 """From so many files on the whole system is flushed once, which is quicker than each file by itself."""
@@ -24,12 +27,17 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path`, atomically; folders above it are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
-    _sync_folder(path.parent)
+    try:
+        with partial.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # half of it on a full disk would only take the space
+            partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def write_many(files: Sequence[tuple[Path, bytes]]) -> None:
@@ -44,7 +52,7 @@ def write_many(files: Sequence[tuple[Path, bytes]]) -> None:
     for path, _ in files:
         path.with_name(f".{path.name}.partial").replace(path)
     for folder in sorted({path.parent for path, _ in files}) if len(files) <= MANY else ():
-        _sync_folder(folder)
+        sync_folder(folder)
     if len(files) > MANY:
         os.sync()
 
@@ -79,27 +87,35 @@ def folder(target: Path) -> Iterator[Path]:
 
 def place(partial: Path, target: Path) -> None:
     """Make the finished folder `partial` be `target`. An older `target` is moved aside for the moment of the change."""
-    _sync_files([path for path in sorted(partial.rglob("*")) if path.is_file() and not path.is_symlink()])
+    inside = [path for path in sorted(partial.rglob("*")) if not path.is_symlink()]
+    _sync_files([path for path in inside if path.is_file()])
+    for path in (
+        *(path for path in inside if path.is_dir()),
+        partial,
+    ):  # the names in a folder are the folder's content
+        sync_folder(path)
     old = target.with_name(f".{target.name}.old.partial")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
     partial.rename(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync_files(paths: Sequence[Path]) -> None:
-    """Flush files to disk: one by one, or the whole system's at once where there are many."""
+    """Flush files to disk; where there are many the whole system's first, which leaves little to do for each.
+
+    Each is asked in any case: a flush of the system does not say that a file could not be written.
+    """
     if len(paths) > MANY:
         os.sync()
-        return
     for path in paths:
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Make a rename survive a power cut; file systems that cannot sync a folder are left alone."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
@@ -107,3 +123,24 @@ def _sync_folder(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def refusal(error: OSError, path: Path) -> Exception:
+    """What a failed write at `path` means: an `InfrastructureError` (`no_space`, `read_only`), or the error itself."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InfrastructureError("no_space", f"there is no space left for {path}")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return InfrastructureError("read_only", f"{path} cannot be written ({os.strerror(error.errno)})")
+    return error
+
+
+@contextlib.contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turns what a disk refuses inside the block into an `InfrastructureError`; `path` is what was to be written."""
+    try:
+        yield
+    except OSError as error:
+        found = refusal(error, path)
+        if found is error:
+            raise
+        raise found from error

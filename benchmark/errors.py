@@ -134,6 +134,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "Free some space and run the command again; it goes on where it stopped.",
             ),
             Kind(
+                "read_only",
+                "A folder that must be written to cannot be.",
+                "Give the organiser's user the right to write there, or mount the disk for writing.",
+            ),
+            Kind(
                 "no_engine",
                 "No container engine was found.",
                 "Install Podman (`apt-get install podman`), Docker or Apptainer; `radbench doctor` says more.",
@@ -188,6 +193,31 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "record_invalid",
                 "A stored record is not what this version writes.",
                 "Run the step that wrote it again.",
+            ),
+            Kind(
+                "store_newer",
+                "The store was written by a later version of radbench.",
+                "Use that version or a later one; what an older one would write into it might be wrong.",
+            ),
+            Kind(
+                "store_broken",
+                "Something in the store is not what its hash says, or not whole.",
+                "Run `radbench store check`, and put back what it names from an export or a copy.",
+            ),
+            Kind(
+                "archive_invalid",
+                "An archive of runs and scores cannot be taken in.",
+                "Ask for it anew from whoever made it, with the hash that `radbench store export` printed.",
+            ),
+            Kind(
+                "ledger_broken",
+                "The ledger is not the chain that was written.",
+                "Run `radbench ledger verify`; put the ledger back from a copy, or set it aside with a note of why.",
+            ),
+            Kind(
+                "ledger_fact",
+                "Something was to be written into the ledger that has no place there.",
+                "Leave it out: the ledger holds codes, counts, hashes and names, and no secrets and nothing of sealed data.",
             ),
             Kind(
                 "site_differs",
