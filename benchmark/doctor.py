@@ -165,7 +165,7 @@ def installed(runtime: Runtime | None, info: dict[str, Any]) -> list[tuple[str, 
 
 def inside(runtime: Runtime | None) -> list[Finding]:
     """A container in a submission's sandbox, looked at from inside; a GPU in it, where there is one."""
-    names = ("sandbox", "shared memory", "GPU in a container")
+    names = ("sandbox", "shared memory", "system calls", "GPU in a container")
     if runtime is None:
         return [Finding(name=name, state="skipped", found="no engine to start a container with") for name in names]
     if runtime.name == "apptainer":
@@ -173,7 +173,7 @@ def inside(runtime: Runtime | None) -> list[Finding]:
         return [Finding(name=name, state="skipped", found=said) for name in names]
     try:
         with probe.image(runtime) as image:
-            return [*_sandbox(probe.look(runtime, image)), gpu(runtime, image)]
+            return [*_sandbox(probe.look(runtime, image)), system_calls(runtime, image), gpu(runtime, image)]
     except InfrastructureError as error:
         fix = f"Run `{runtime.name} run` by hand with any image; its message says what is amiss."
         first = Finding(name=names[0], state="failure", found=error.found, fix=fix)
@@ -197,6 +197,18 @@ def _sandbox(seen: probe.Inside) -> list[Finding]:
     found = f"{'none' if size is None else f'{size} MiB'} in the container where {wanted} MiB were asked for"
     fix = "Data loaders with several workers will fail; look for a shm size in containers.conf or daemon.json."
     return [first, Finding(name="shared memory", state="failure", found=found, fix=fix)]
+
+
+def system_calls(runtime: Runtime, image: str) -> Finding:
+    """Whether the profile of system calls is in force: a child tries to make a user namespace."""
+    name = "system calls"
+    made = probe.namespaces(runtime, image)
+    if made is None:
+        return Finding(name=name, state="skipped", found="this machine has no `unshare` to try with")
+    if made:
+        fix = "Look for an engine that was built without seccomp, or an option in containers.conf or daemon.json that turns it off."
+        return Finding(name=name, state="failure", found="a container could make a user namespace of its own", fix=fix)
+    return Finding(name=name, state="ok", found="the profile is in force: a container could make no user namespace")
 
 
 def gpu(runtime: Runtime, image: str, devices: Path = Path("/dev")) -> Finding:

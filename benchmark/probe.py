@@ -118,7 +118,7 @@ def image(runtime: Runtime) -> Iterator[str]:
     Raises `InfrastructureError('engine_failed')` when the engine cannot, or when this machine lacks the programs.
     """
     name = f"{REPOSITORY}:{uuid.uuid4().hex[:12]}"
-    archive = _archive(["grep", *(["nvidia-smi"] if shutil.which("nvidia-smi") else [])])
+    archive = _archive(["grep", *(program for program in ("unshare", "nvidia-smi") if shutil.which(program))])
     try:
         done = subprocess.run(
             [runtime.executable, "import", "-", name], input=archive, capture_output=True, timeout=shell.SECONDS
@@ -142,6 +142,19 @@ def look(runtime: Runtime, name: str) -> Inside:
     if not inside.lines:
         raise InfrastructureError("engine_failed", f"a container does not start: {shell.last_line(done.stderr)}")
     return inside
+
+
+def namespaces(runtime: Runtime, name: str) -> bool | None:
+    """Whether a child could make a user namespace, which the profile of system calls forbids; None where there is no program to try.
+
+    Raises `InfrastructureError('engine_failed')` when the child does not start.
+    """
+    if shutil.which("unshare") is None:
+        return None
+    done = _run(runtime, name, ["unshare", "--user", "grep", "-sH", "", "/proc/self/status"])
+    if b"unshare" not in done.stderr and not done.stdout:
+        raise InfrastructureError("engine_failed", f"a container does not start: {shell.last_line(done.stderr)}")
+    return bool(done.stdout)
 
 
 def gpus(runtime: Runtime, name: str) -> list[str]:

@@ -140,12 +140,19 @@ def test_nothing_seen_is_not_taken_for_a_sandbox() -> None:
     assert len(probe.gaps(probe.parse(""))) >= 7
 
 
-def test_a_real_child_in_the_sandbox_and_one_without() -> None:
+def test_a_real_child_in_the_sandbox_and_one_without(tmp_path: Path) -> None:
     """The probe finds the sandbox whole, and finds the gaps of a container that was started without it."""
     runtime = base.engine()
     with probe.image(runtime) as image:
         inside = probe.look(runtime, image)
         assert probe.gaps(inside) == [] and probe.shared_mb(inside) == probe.SANDBOX.shm_mb
+        assert probe.namespaces(runtime, image) is False
+        assert doctor.system_calls(runtime, image).state == "ok"
+        open_profile = tmp_path / "open.json"
+        open_profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+        loosened = runtime.model_copy(update={"seccomp": str(open_profile)})
+        if Path("/proc/sys/user/max_user_namespaces").read_text().strip() != "0":
+            assert doctor.system_calls(loosened, image).state == "failure"
         command = [runtime.executable, "run", "--rm", "--network=host", image, "grep", "-sH", "", *probe.FILES]
         loose = subprocess.run(
             command, capture_output=True, text=True, timeout=60

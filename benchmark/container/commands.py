@@ -1,7 +1,7 @@
 """Command lines of the engines, made from records by one pure function each. Nothing here runs anything.
 
-The sandbox is the same everywhere: no network, read-only root, no capabilities, no new privileges, an ordinary user, memory
-without swap, processors, processes, open files and file size limited, /tmp in memory, nothing of the host but the binds.
+The sandbox is the same everywhere: no network, read-only root, no capabilities, no new privileges, few system calls, an ordinary
+user, memory without swap, processors, processes, open files and file size limited, /tmp in memory, nothing of the host but the binds.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def _common(runtime: Runtime, invocation: Invocation) -> list[str]:
         "--read-only",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
+        f"--security-opt=seccomp={runtime.seccomp}",
         f"--user={box.uid}:{box.gid}",
         *(["--init"] if runtime.init else []),
         f"--memory={box.memory_mb}m",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from benchmark.container import seccomp
 from benchmark.record import Record
 
 EngineName = Literal["podman", "docker", "apptainer"]
@@ -36,6 +37,9 @@ class Runtime(Record):
     nproc: int = Field(default=32768, gt=0)
     """RLIMIT_NPROC of the container. The engine's own default may be more than the machine allows, which makes every start fail; the
     limit that counts is that of the control group."""
+    seccomp: str = str(seccomp.PROFILE)
+    """Path of the profile of system calls that Docker and Podman are given. Apptainer answers every refused call with EPERM, after
+    which the C library does not fall back and no thread can be started; it is given none, which its rows say."""
 
 
 class ImageRecord(Record):

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.container import commands, gauge, ownership
+from benchmark.container import commands, gauge, ownership, seccomp
 from benchmark.container.collect import collect
 from benchmark.container.commands import GRACE_SECONDS
 from benchmark.container.engine import CaseOutcome
@@ -66,6 +66,8 @@ class ContainerEngine:
     def flags(self) -> tuple[str, ...]:
         """All besides image, inputs and limits that outputs may depend on; part of the inference key."""
         parts = [self.name]
+        if self.runtime.name != "apptainer":
+            parts.append(f"seccomp {seccomp.digest(Path(self.runtime.seccomp))}")
         if self.gpu:
             parts.append("gpu")
         if self.model is not None:
@@ -76,9 +78,12 @@ class ContainerEngine:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Sentences that the row must carry because of the engine."""
+        said = []
         if not self.runtime.limits:
-            return (f"{self.runtime.name} could not limit memory, processors and processes on this machine.",)
-        return ()
+            said.append(f"{self.runtime.name} could not limit memory, processors and processes on this machine.")
+        if self.runtime.name == "apptainer":
+            said.append("apptainer ran it without the filter of system calls that the other engines are given.")
+        return tuple(said)
 
     @property
     def hardware(self) -> str:

@@ -9,11 +9,12 @@ from benchmark.container.records import Bind, ImageRecord, Invocation, Mode, Run
 from benchmark.record import Record
 
 GOLDEN = Path(__file__).parent / "golden"
+SECCOMP = "/srv/seccomp.json"
 
 RUNTIMES = {
-    "podman": Runtime(name="podman", executable="/usr/bin/podman"),
-    "podman-rootless": Runtime(name="podman", executable="/usr/bin/podman", rootless=True, init=False),
-    "docker": Runtime(name="docker", executable="/usr/bin/docker"),
+    "podman": Runtime(name="podman", executable="/usr/bin/podman", seccomp=SECCOMP),
+    "podman-rootless": Runtime(name="podman", executable="/usr/bin/podman", rootless=True, init=False, seccomp=SECCOMP),
+    "docker": Runtime(name="docker", executable="/usr/bin/docker", seccomp=SECCOMP),
     "apptainer": Runtime(name="apptainer", executable="/usr/bin/apptainer", rootless=True, init=False),
     "apptainer-no-limits": Runtime(name="apptainer", executable="/usr/bin/apptainer", limits=False),
 }
@@ -60,7 +61,8 @@ def test_the_sandbox_is_whole(engine: str, mode: Mode) -> None:
     """Each line of the sandbox by itself, so that a golden file that was written anew cannot lose one."""
     line = commands.create(RUNTIMES[engine], invocation(mode, ""))
     for needed in (
-        "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=10001:10002",
+        "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+        f"--security-opt=seccomp={SECCOMP}", "--user=10001:10002",
         "--memory=8192m", "--memory-swap=8192m", "--cpus=1.5", "--pids-limit=1024", "--ulimit=nofile=16384:16384",
         "--shm-size=2048m", "--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size=8192m", "--log-driver=none",
         "--pull=never", "--volume=/tmp/s/input:/input:ro,Z", "--volume=/tmp/s/output:/output:rw,Z",
