@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from baselines import config as configuration
 from baselines.config import Config
+from baselines.spread import SeedRecord
 from benchmark.contract import DatasetInfo, Task
 from benchmark.metrics.registry import REGISTRY
 
@@ -98,12 +99,8 @@ def _figures(task: Task, infos: Sequence[DatasetInfo], report: TrainingReport) -
     ids = list(next(iter(report.figures.values())))
     head, rule = ["edition", "cases"], ["---", "---:"]
     for id in ids:
-        used = task.metric(id)
-        metric = REGISTRY[used.name]
-        arrow = "↑" if metric.direction == "higher" else "↓"
-        unit = f", {metric.unit}" if metric.unit else ""
-        profile = f" ({used.options['profile']})" if "profile" in used.options else ""
-        head.append(f"{used.title or metric.title}{profile}{unit} {arrow}")
+        metric = REGISTRY[task.metric(id).name]
+        head.append(_heading(title_of(task, id), metric.unit, metric.direction))
         rule.append("---:")
     rows = [head, rule]
     for info in infos:
@@ -112,6 +109,68 @@ def _figures(task: Task, infos: Sequence[DatasetInfo], report: TrainingReport) -
             [f"`{info.edition}`", str(report.cases[info.edition]["val"]), *(f"{figures[id]:.4g}" for id in ids)]
         )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def title_of(task: Task, id: str) -> str:
+    """Heading of a metric of a task, with what the task fixes of it where two would have the same one."""
+    used = task.metric(id)
+    profile = f" ({used.options['profile']})" if "profile" in used.options else ""
+    return f"{used.title or REGISTRY[used.name].title}{profile}"
+
+
+def _heading(title: str, unit: str, direction: str) -> str:
+    return f"{title}{f', {unit}' if unit else ''} {'↑' if direction == 'higher' else '↓'}"
+
+
+SPREAD_HEADING = "## Over "
+"""How the section on training seeds begins."""
+
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
+
+
+def with_spread(text: str, record: SeedRecord) -> str:
+    """A card with the section on training seeds, in place of the one that it had."""
+    sections = text.split("\n## ")
+    kept = [part for part in sections if not f"## {part}".startswith(SPREAD_HEADING)]
+    place = next((i for i, part in enumerate(kept) if part.startswith("How it was made")), len(kept))
+    kept.insert(place, _spread(record).removeprefix("## "))
+    return "\n## ".join(kept)
+
+
+def _spread(record: SeedRecord) -> str:
+    found = record.spread
+    count = len(found.seeds)
+    others = [one for one in record.seeds if one.seed != record.shipped]
+    head = ["edition", "figure", "mean ± sd", "range", *(f"seed {seed}" for seed in found.seeds)]
+    rows = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    rows += [
+        [
+            f"`{figure.edition}`",
+            _heading(figure.title, figure.unit, figure.direction),
+            f"{figure.mean:.4g} ± {figure.sd:.2g}",
+            f"{figure.low:.4g} to {figure.high:.4g}",
+            *(f"{value:.4g}" for value in figure.values),
+        ]
+        for figure in found.figures
+    ]
+    seconds = [f"{one.cpu_seconds:.0f} s" for one in others if one.cpu_seconds is not None]
+    took = f" They took {' and '.join(seconds)} of processor time on {record.hardware}." if seconds else ""
+    weights = "; ".join(f"seed {one.seed} `{one.weights_sha256[:16]}`" for one in others)
+    lines = [
+        f"{SPREAD_HEADING}{NUMBERS.get(count, str(count))} training seeds",
+        "",
+        f"The shipped weights are those of seed {record.shipped}, which was fixed beforehand. The others learned from the same data "
+        f"under the same settings; their weights are not kept here (sha256: {weights}).{took} Figures on the val split, standard "
+        "deviation of the sample of seeds (divisor n - 1):",
+        "",
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        "```",
+        record.command,
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _notes(config: Config, infos: Sequence[DatasetInfo]) -> str:

@@ -4,6 +4,7 @@ baselines/<family>/<task>.toml             baseline `<family>`
 baselines/<family>/<task>.<variant>.toml   baseline `<family>-<variant>`
                    <same>.safetensors      its weights
                    <same>.md               its card, written by training
+                   <same>.seeds.json       how its figures spread over training seeds, where that was measured
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from baselines import config
-from benchmark.contract import Method
+from baselines import config, spread
+from benchmark.contract import Method, TrainingSpread
 from benchmark.errors import UsageError
 
 Family = Literal["classical", "unet", "gan", "vae"]
@@ -23,7 +24,7 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 ROOT = Path(__file__).parent
 
-SHARED_SOURCES = ("catalogue.py", "config.py", "prediction.py", "weights.py")
+SHARED_SOURCES = ("catalogue.py", "config.py", "prediction.py", "spread.py", "weights.py")
 """Modules that take part in every prediction."""
 
 SOURCES: dict[Family, tuple[str, ...]] = {
@@ -63,6 +64,11 @@ class Baseline:
         return self.config.with_name(f"{self.stem}.md")
 
     @property
+    def seeds(self) -> Path:
+        """Its record of other training seeds, whether or not there is one."""
+        return self.config.with_name(f"{self.stem}.seeds.json")
+
+    @property
     def sources(self) -> tuple[Path, ...]:
         """The source files that determine what it predicts."""
         return tuple(ROOT / name for name in (*SHARED_SOURCES, *SOURCES[self.family]))
@@ -80,7 +86,7 @@ class Baseline:
 
     def with_weights(self, path: Path) -> Baseline:
         """The same baseline with weights from elsewhere, such as a training of one's own."""
-        return replace(self, weights=path)
+        return replace(self, weights=path, method=self.method.model_copy(update={"training": None}))
 
 
 def baselines(task: str, root: Path = ROOT) -> list[Baseline]:
@@ -112,7 +118,20 @@ def _read(family: Family, path: Path) -> Baseline:
     )
     parameter_free = settings.fit is not None and settings.fit.method == "constant"
     weights = None if parameter_free else path.with_name(path.name.removesuffix(".toml") + ".safetensors")
-    return Baseline(name, family, task, method, path, weights)
+    return with_spread(Baseline(name, family, task, method, path, weights))
+
+
+def with_spread(baseline: Baseline) -> Baseline:
+    """The baseline with what its record of seeds says, if that is about the weights that are here."""
+    return replace(baseline, method=baseline.method.model_copy(update={"training": _spread(baseline)}))
+
+
+def _spread(baseline: Baseline) -> TrainingSpread | None:
+    record = spread.read(baseline.seeds)
+    if record is None or baseline.weights is None or not baseline.weights.exists():
+        return None
+    same = hashlib.sha256(baseline.weights.read_bytes()).hexdigest() == record.weights_sha256
+    return record.spread if same else None
 
 
 def find(task: str, name: str, root: Path = ROOT) -> Baseline:

@@ -68,6 +68,11 @@ def usual_editions(baseline: Baseline) -> tuple[str, ...]:
     return configuration.load(baseline.config, baseline.family).data.editions
 
 
+def has_seed(baseline: Baseline) -> bool:
+    """Whether its weights depend on a seed: those of networks do."""
+    return configuration.load(baseline.config, baseline.family).training is not None
+
+
 def train(
     task: Task,
     editions_: Sequence[Edition],
@@ -109,6 +114,47 @@ def train(
         ) from None
 
 
+def evaluate(
+    task: Task,
+    given: Sequence[Edition],
+    baseline: Baseline,
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, float]]:
+    """Figures of a trained baseline on the val splits, by edition and metric id, as `train` takes them for the card.
+
+    Raises what `train` raises of the editions, and `UsageError('path')` when there are no weights.
+    """
+    editions.check(task, given)
+    config = configuration.load(baseline.config, baseline.family)
+    report = progress or _silent
+    examples = []
+    for edition in given:
+        report({"event": "read", "edition": edition.info.edition})
+        examples += list(editions.read(task, edition, "val", config.data))
+    return _figures(task, given, examples, baseline, threads, device, report)
+
+
+def _figures(
+    task: Task,
+    given: Sequence[Edition],
+    examples: Sequence[Example],
+    baseline: Baseline,
+    threads: int,
+    device: str,
+    report: Progress,
+) -> dict[str, dict[str, float]]:
+    predictor = prediction.load(baseline, threads=threads, device=device)
+    figures = {}
+    for edition in given:
+        report({"event": "validate", "edition": edition.info.edition})
+        held_out = [example for example in examples if example.edition == edition.info.edition]
+        figures[edition.info.edition] = editions.score(task, held_out, lambda inputs: predictor(inputs).array)
+    return figures
+
+
 def _silent(_event: dict[str, Any]) -> None:
     """Nobody wants to know."""
 
@@ -132,7 +178,7 @@ def _train(
         report({"event": "read", "edition": edition.info.edition})
         for split in editions.OPEN_SPLITS:
             examples[split] += editions.read(task, edition, split, config.data)
-    hashes = {edition.info.edition: _hash(edition) for edition in used}
+    hashes = {edition.info.edition: hash_of(edition) for edition in used}
     checkpoint = out / f".{baseline.family}.{baseline.stem}.checkpoint"
     if baseline.family == "classical":
         learned = _fit(task, config, examples, report)
@@ -145,12 +191,7 @@ def _train(
     if baseline.weights is not None:
         weights.write(unfinished, learned.arrays, config)
         made = baseline.with_weights(unfinished)
-    predictor = prediction.load(made, threads=threads, device=device)
-    figures = {}
-    for edition in used:
-        report({"event": "validate", "edition": edition.info.edition})
-        held_out = [example for example in examples["val"] if example.edition == edition.info.edition]
-        figures[edition.info.edition] = editions.score(task, held_out, lambda inputs: predictor(inputs).array)
+    figures = _figures(task, used, examples["val"], made, threads, device, report)
 
     final = out / f"{baseline.stem}.safetensors"
     result = TrainingReport(
@@ -158,7 +199,7 @@ def _train(
         steps=learned.steps,
         seed=seed,
         device=learned.device,
-        hardware=_hardware(learned.device),
+        hardware=hardware(learned.device),
         threads=threads,
         seconds=learned.seconds,
         cpu_seconds=learned.cpu_seconds,
@@ -278,14 +319,14 @@ def _family(config: Config) -> str:
     return "gan" if config.critic else "vae" if config.latent else "unet"
 
 
-def _hash(edition: Edition) -> str:
-    """Hash of everything in the edition that training reads."""
+def hash_of(edition: Edition) -> str:
+    """Hash of everything in an edition that training reads: inputs and references of the train and val cases."""
     cases = edition.split(*editions.OPEN_SPLITS)
     both = edition.hash_of("inputs", cases) + edition.hash_of("references", cases)
     return hashlib.sha256(both.encode()).hexdigest()
 
 
-def _hardware(device: str) -> str:
+def hardware(device: str) -> str:
     """Name of the GPU or of the processor."""
     if device == "cuda":
         import torch

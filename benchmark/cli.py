@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from benchmark import atomic, cli_participant, console, dataset, store, tasks
+from benchmark import atomic, cli_participant, cli_training, console, dataset, store, tasks
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
 from benchmark.cli_options import edition as edition_of
 from benchmark.contract import SPLITS
@@ -119,43 +119,6 @@ def _carry_out(folder: TaskFolder, plan: dataset.Plan, work: Workplace, workers:
     console.out.print(f"{label}: {counts} cases in {edition.root}", markup=False)
     for source in edition.info.sources:
         console.out.print(f"  {source.title}. Licence: {source.licence}. Cite: {source.citation}", markup=False)
-
-
-@app.command()
-def train(
-    task: Annotated[str, typer.Argument(help="Task name.")],
-    baseline: Annotated[str, typer.Argument(help="Baseline, such as unet; `all` trains each in turn.")],
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps (default: the baseline's config).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    install: Annotated[bool, typer.Option("--install", help="Replace the weights that this repository ships.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget an interrupted training instead of resuming it.")
-    ] = False,
-    task_dirs: TaskDirs = None,
-    work: Work = None,
-) -> None:
-    """Train a reference model on the train split; goes on where an interrupted training stopped."""
-    from benchmark import learning
-
-    folder = tasks.find(task, task_dirs or ())
-    with console.Bars() as bars:
-        for trained in learning.train(
-            folder,
-            baseline,
-            workplace(work),
-            _cache(),
-            steps=steps,
-            device=device,
-            seed=seed,
-            threads=threads,
-            install=install,
-            resume=not fresh,
-            say=say,
-            progress=bars.update,
-        ):
-            console.out.print(f"{task} {trained.name}: {trained.weights}", markup=False)
 
 
 @app.command()
@@ -380,6 +343,7 @@ def demo(
 
 
 cli_participant.add(app)
+cli_training.add(app)
 
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines import catalogue
+from baselines.spread import SeedRecord
 from benchmark import atomic, editions
 from benchmark.dataset import Edition
 from benchmark.errors import InfrastructureError
@@ -38,17 +39,9 @@ def train(
     Weights, card and log go to `<work>/training/<task>/<baseline>/`; with `install` the weights and the card also replace
     those of this repository. Raises what preparing and training raise.
     """
-    try:
-        from baselines import training
-    except ImportError as error:
-        raise InfrastructureError(
-            "missing_extra",
-            f"training needs {error.name}",
-            action="Install it with `pip install 'radbench[baselines]'`.",
-        ) from None
+    training, _ = _modules()
     task = folder.task
-    chosen = catalogue.baselines(task.name) if name == "all" else [catalogue.find(task.name, name)]
-    for baseline in chosen:
+    for baseline in _chosen(task.name, name):
         if baseline.weights is None:
             if name != "all":
                 say(f"{baseline.name} has no parameters: there is nothing to train")
@@ -70,8 +63,73 @@ def train(
         if install and trained.weights is not None:
             atomic.write_bytes(baseline.weights, trained.weights.read_bytes())
             atomic.write_text(baseline.card, trained.weights.with_suffix(".md").read_text("utf-8"))
+            baseline.seeds.unlink(missing_ok=True)  # it was about the weights before
             trained = baseline
         yield trained
+
+
+def measure_seeds(
+    folder: TaskFolder,
+    name: str,
+    work: Workplace,
+    cache: Path,
+    *,
+    count: int = 3,
+    device: str = "auto",
+    threads: int = 1,
+    install: bool = False,
+    resume: bool = True,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> Iterator[tuple[catalogue.Baseline, SeedRecord]]:
+    """Train the baseline `name` of a task (`all`: each network) with seeds 0 to `count` - 1 and yield it with the record of their figures.
+
+    Weights that are shipped count as seed 0's. Records and weights go to `<work>/training/<task>/<baseline>/`; with `install`
+    the record and the card of this repository are replaced, the weights never. Raises what `seeds.measure` raises.
+    """
+    training, seeds = _modules()
+    task = folder.task
+    for baseline in _chosen(task.name, name):
+        if not training.has_seed(baseline):
+            if name != "all":
+                say(f"{baseline.name} is fitted without a seed: there is no spread to measure")
+            continue
+        given = _editions(folder, training.usual_editions(baseline), work, cache, say, progress)
+
+        def show(seed: int, event: dict[str, Any], name: str = baseline.name) -> None:
+            _show(f"train {task.name}: {name}, seed {seed}", progress, event)
+
+        record = seeds.measure(
+            task,
+            given,
+            baseline,
+            work.training / task.name / baseline.name,
+            count=count,
+            device=device,
+            threads=threads,
+            resume=resume,
+            progress=show,
+        )
+        if install:
+            seeds.install(baseline, record)
+        yield baseline, record
+
+
+def _chosen(task: str, name: str) -> list[catalogue.Baseline]:
+    return catalogue.baselines(task) if name == "all" else [catalogue.find(task, name)]
+
+
+def _modules() -> tuple[Any, Any]:
+    """The modules that train, which need the extra `baselines`."""
+    try:
+        from baselines import seeds, training
+    except ImportError as error:
+        raise InfrastructureError(
+            "missing_extra",
+            f"training needs {error.name}",
+            action="Install it with `pip install 'radbench[baselines]'`.",
+        ) from None
+    return training, seeds
 
 
 def _editions(
