@@ -1,0 +1,90 @@
+"""Small jobs for workers' processes: importable there, harmless, each with one way to behave or misbehave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import SubmissionError
+from benchmark.executor import progress
+
+
+@dataclass(frozen=True)
+class Chore:
+    """What to do, and a folder to leave marks in."""
+
+    name: str
+    folder: Path
+    seconds: float = 0.0
+    deaths: int = 0
+    """How many times it kills its own process before it does its work."""
+
+
+def square(value: int) -> int:
+    """The square."""
+    return value * value
+
+
+def whoami(_: object) -> tuple[int, str | None]:
+    """The process and the GPUs that it may see."""
+    return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def chat(value: int) -> int:
+    """Print, and tell how far it is."""
+    print("a line on standard output that is no message")
+    for done in range(1, value + 1):
+        progress.report("chat", done, value)
+    return value
+
+
+def refuse(text: str) -> None:
+    """Raise a participant's error."""
+    raise SubmissionError("crashed", text, expected="peace", action="Breathe.")
+
+
+class Awkward(Exception):
+    """Packs, but does not unpack."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def blunder(_: object) -> None:
+    """Raise what cannot cross to another process."""
+    raise Awkward(1, 2)
+
+
+def closure(_: object) -> Any:
+    """Return what cannot cross to another process."""
+    return lambda: None
+
+
+def interval(chore: Chore) -> tuple[float, float, str]:
+    """Sleep; when it began and ended, by the clock that all processes share, and its GPU."""
+    begin = time.monotonic()
+    time.sleep(chore.seconds)
+    return begin, time.monotonic(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+
+def mortal(chore: Chore) -> str:
+    """Die by KILL as often as asked, then answer. Each try leaves a mark."""
+    tries = len(list(chore.folder.glob(f"{chore.name}.*")))
+    (chore.folder / f"{chore.name}.{tries}").touch()
+    if tries < chore.deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(chore.seconds)
+    return chore.name
+
+
+def long(chore: Chore) -> None:
+    """Say that it began, and when it is interrupted, that it cleaned up."""
+    (chore.folder / f"{chore.name}.begun").write_text(str(os.getpid()))
+    try:
+        time.sleep(chore.seconds)
+    finally:
+        (chore.folder / f"{chore.name}.cleaned").touch()
