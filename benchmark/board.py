@@ -98,8 +98,10 @@ def _rows(
                 rank_high=ranks.high[i],
                 tied_with=tuple(name for j, name in enumerate(names) if j != i and ranks.tied[i, j]),
                 aggregates=score.aggregates,
-                seconds_median=float(np.median([case.seconds for case in run.cases if case.case in tests])),
-                seconds_start=run.start_seconds,
+                seconds_median=float(np.median([case.seconds for case in run.cases if case.case in tests]))
+                if run.ran
+                else None,
+                seconds_start=run.start_seconds if run.ran else None,
                 failed=len(worst),
                 flags=run.flags,
                 cost=run.cost,

@@ -33,6 +33,13 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def everywhere(context: typer.Context, task_dirs: TaskDirs = None) -> None:
+    """A challenge harness for generative AI in medical imaging."""
+    if task_dirs:
+        context.with_resource(tasks.also(task_dirs))
+
+
 def _cache() -> Path:
     from benchmark.download import cache_folder
 
@@ -141,6 +148,12 @@ def run(
     folder = tasks.find(task, task_dirs or ())
     edition = dataset.load(place.data, folder.task, data)
     chosen = [catalogue.find(task, name) for name in baseline] if baseline else catalogue.baselines(task)
+    if not chosen:
+        raise UsageError(
+            "unknown_name",
+            f"task {task!r} has no reference model in this distribution",
+            expected="predictions (`radbench score --publish-as`) or a container (`radbench submit`)",
+        )
     with console.Bars() as bars:
         records = demo.run_baselines([(folder, edition, item) for item in chosen], place.store, bars.update, workers)
         cache = scoring.ReferenceCache()
@@ -163,19 +176,30 @@ def score(
     out: Annotated[Path, typer.Option(help="Folder for cases.csv and summary.json.")],
     data: Annotated[str, typer.Option(help="Edition name, or the path of an edition.")] = "phantom",
     split: Annotated[str, typer.Option(help="train, val, canary or test.")] = "test",
+    publish_as: Annotated[
+        str,
+        typer.Option(
+            help="Keep canary and test predictions under this name, for `radbench publish`: a row without a run."
+        ),
+    ] = "",
+    title: Annotated[str, typer.Option(help="With --publish-as: name on the leaderboard (default: the name).")] = "",
+    family: Annotated[str, typer.Option(help="With --publish-as: classical, unet, gan, vae, diffusion …")] = "other",
+    team: Annotated[str, typer.Option(help="With --publish-as: who made the predictions.")] = "",
     task_dirs: TaskDirs = None,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
     """Score loose prediction files, with the very code that scores submissions."""
-    from benchmark import scoring
+    from benchmark import loose, scoring
 
     if split not in SPLITS:
         raise UsageError("bad_value", f"--split {split}", expected=f"one of {', '.join(SPLITS)}")
     if not predictions.is_dir():
         raise UsageError("path", f"there is no folder {predictions}", expected="a folder of predictions")
     declared = tasks.find(task, task_dirs or ()).task
-    edition = edition_of(declared, data, workplace(work))
+    place = workplace(work)
+    edition = edition_of(declared, data, place)
+    method = cli_participant.method_of(declared, publish_as, title, family, team, split) if publish_as else None
     with console.Bars() as bars:
         scored = scoring.score_loose(
             declared,
@@ -187,6 +211,10 @@ def score(
     summary = scoring.summary(declared, edition, split, scored)
     atomic.write_text(out / "cases.csv", store.scores_to_csv(scored.scores))
     atomic.write_json(out / "summary.json", summary)
+    if method is not None:
+        record = loose.keep(declared, edition, predictions, method, place.store)
+        scoring.score_run(declared, edition, record, place.store)
+        say(f"kept as {method.name!r}, run {record.key}; `radbench publish` shows it")
     if as_json:
         print_json(summary)
         return

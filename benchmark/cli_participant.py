@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from benchmark import console, editions, tasks
 from benchmark.cli_options import AsJson, TaskDirs, Work, edition, print_json, say, workplace
+from benchmark.contract import Method, Task
 from benchmark.errors import UsageError
 
 EngineName = Annotated[
@@ -22,6 +24,26 @@ def add(app: typer.Typer) -> None:
     app.command("try")(try_submission)
     app.command()(submit)
     app.command()(doctor)
+
+
+def method_of(task: Task, name: str, title: str, family: str, team: str, split: str) -> Method:
+    """What a row of loose predictions says of itself. Raises `UsageError` for a name that cannot be one or is a reference model's."""
+    from baselines import catalogue
+
+    if split != "test":
+        raise UsageError(
+            "bad_value", f"--publish-as with --split {split}", expected="the test split, which boards show"
+        )
+    if name in {baseline.name for baseline in catalogue.baselines(task.name)}:
+        raise UsageError("bad_value", f"{name!r} is a reference model's name", expected="another name")
+    try:
+        return Method.model_validate({"name": name, "title": title or name, "family": family, "team": team})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] == ("name",):
+            lower = "at most 64 of a-z, 0-9, `_`, `-`, `.`, a letter or digit first"
+            raise UsageError("bad_value", f"--publish-as {name!r}", expected=lower) from None
+        raise UsageError("bad_value", f"--{first['loc'][0]} {first['input']!r}", expected=first["msg"]) from None
 
 
 def try_submission(

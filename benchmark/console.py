@@ -127,7 +127,7 @@ def board_table(board: Board) -> Table:
             rank_text(row),
             row.method.title,
             *(cell(row.aggregate(info.id), info) for info in infos),
-            f"{row.seconds_median:.2f}",
+            "–" if row.seconds_median is None else f"{row.seconds_median:.2f}",
             str(row.failed),
         )
     return table

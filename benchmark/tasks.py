@@ -1,11 +1,12 @@
 """Tasks as folders: find them, read and check `task.toml`, load the `data.py` beside it.
 
 A folder is a task when it holds a `task.toml`. The tasks that come with radbench lie in the package `tasks`; further folders
-are given with `--tasks DIR` or in the environment variable `RADBENCH_TASKS` (separated as in PATH).
+are given with `--tasks DIR`, before or after the command, or in the environment variable `RADBENCH_TASKS` (separated as in PATH).
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -14,7 +15,7 @@ import importlib.util
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -67,6 +68,26 @@ def folders(extra: Sequence[Path] = ()) -> list[Path]:
         below = [root] if (root / "task.toml").exists() else sorted(path.parent for path in root.glob("*/task.toml"))
         found += [path.resolve() for path in below if path.resolve() not in found]
     return found
+
+
+@contextlib.contextmanager
+def also(extra: Sequence[Path]) -> Iterator[None]:
+    """Tasks below these folders are found as well, here and in every process started meanwhile.
+
+    Raises `UsageError` for a folder that does not exist.
+    """
+    for root in extra:
+        if not root.is_dir():
+            raise UsageError("path", f"there is no folder {root}", expected="a folder that holds task folders")
+    before = os.environ.get("RADBENCH_TASKS")
+    os.environ["RADBENCH_TASKS"] = os.pathsep.join([*(str(p.resolve()) for p in extra), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["RADBENCH_TASKS"]
+        else:
+            os.environ["RADBENCH_TASKS"] = before
 
 
 def find(name: str, extra: Sequence[Path] = (), *, check_metrics: bool = True) -> TaskFolder:

@@ -55,7 +55,7 @@ def figures(data: BoardData, view: BoardView, tables: Tables) -> Figures:
             drawn = rows.distribution(f"d-{m}", lines, info.title, info.unit, info.direction, column.places)
             distributions.append((info.id, info.title, drawn))
     cut = max(0, len(view.lines) - LINES)
-    many = len(view.lines) > 1
+    many = sum(line.row.seconds_median is not None for line in view.lines) > 1
     return Figures(
         scatter=_scatter("scatter", view, _measure(columns[0]), _measure(columns[1]))
         if len(columns) > 1
@@ -69,7 +69,7 @@ def figures(data: BoardData, view: BoardView, tables: Tables) -> Figures:
 
 def time_measure(view: BoardView) -> scatter.Measure:
     """Seconds a case, on a logarithmic axis."""
-    low, high = round_out_log(line.row.seconds_median for line in view.lines)
+    low, high = round_out_log(s for line in view.lines if (s := line.row.seconds_median) is not None)
     return scatter.Measure("time", "Time", "s/case", "lower", low, high, log=True)
 
 
@@ -87,12 +87,14 @@ def _scatter(id: str, view: BoardView, horizontal: scatter.Measure, vertical: sc
             f"{line.row.method.title}: {_words(view, line, horizontal.id)}, {_words(view, line, vertical.id)}",
         )
         for line in view.lines[:POINTS]
+        if horizontal.id != "time" or line.row.seconds_median is not None
     ]  # fmt: skip
     return scatter.scatter(id, points, horizontal, vertical)
 
 
 def _triple(line: Line, id: str) -> tuple[float, float, float]:
     if id == "time":
+        assert line.row.seconds_median is not None
         return (line.row.seconds_median,) * 3
     a = line.row.aggregate(id)
     return (a.value, a.low, a.high)

@@ -57,8 +57,10 @@ def plain(value: float) -> str:
     return text.replace("-", "−") if math.isfinite(value) else number(value, 0)
 
 
-def seconds(value: float) -> str:
-    """A duration to two digits or so."""
+def seconds(value: float | None) -> str:
+    """A duration to two digits or so; a dash where none was measured."""
+    if value is None:
+        return "—"
     if value < 0.01:
         return "<0.01"
     return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

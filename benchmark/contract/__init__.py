@@ -9,7 +9,16 @@ from benchmark.contract.board import Board, MetricInfo, Row
 from benchmark.contract.data import Case, DatasetInfo, Source
 from benchmark.contract.names import NAME, SPLITS, Name, SocketKind, Split, Status
 from benchmark.contract.phase import Phase
-from benchmark.contract.run import CaseCost, CaseRun, Cost, Method, RunRecord, TrainingFigure, TrainingSpread
+from benchmark.contract.run import (
+    PREDICTIONS,
+    CaseCost,
+    CaseRun,
+    Cost,
+    Method,
+    RunRecord,
+    TrainingFigure,
+    TrainingSpread,
+)
 from benchmark.contract.score import Aggregate, Score
 from benchmark.contract.task import (
     Attribute,
@@ -29,6 +38,7 @@ from benchmark.record import Record
 
 __all__ = [
     "NAME",
+    "PREDICTIONS",
     "SPLITS",
     "Aggregate",
     "Attribute",

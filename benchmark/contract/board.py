@@ -40,10 +40,10 @@ class Row(Record):
     """Names of submissions whose order against this one the data do not settle."""
     aggregates: tuple[Aggregate, ...]
     """One per metric of the task, in its order."""
-    seconds_median: float
-    """Median wall-clock seconds a case."""
-    seconds_start: float
-    """Seconds until the model was ready."""
+    seconds_median: float | None
+    """Median wall-clock seconds a case; absent where the model was not run here."""
+    seconds_start: float | None
+    """Seconds until the model was ready; absent where the model was not run here."""
     failed: int
     """Cases whose output was missing or invalid."""
     flags: tuple[str, ...] = ()

@@ -160,6 +160,10 @@ class CaseRun(Record):
     """What it took, where the engine measures it."""
 
 
+PREDICTIONS = "predictions"
+"""Engine of a run whose outputs came as files: nothing was run here, and nothing is known of what made them."""
+
+
 class RunRecord(Record):
     """`run.json`: one submission run on one edition; the predictions lie beside it in `predictions/<case>/`."""
 
@@ -174,9 +178,9 @@ class RunRecord(Record):
     method: Method
     """The submission."""
     digest: str
-    """What was run: image digest, or hash of a baseline's code and weights."""
+    """What was run: image digest, or hash of a baseline's code and weights; of predictions, hash over the files."""
     engine: str
-    """Engine and mode, such as `process/invoke`."""
+    """Engine and mode, such as `process/invoke`; `predictions` where the outputs came as files."""
     hardware: str
     """Processor or GPU that it ran on."""
     start_seconds: float
@@ -187,3 +191,8 @@ class RunRecord(Record):
     """Sentences that the row must carry, such as that outputs changed with the order of the cases."""
     cost: Cost | None = None
     """What it took; absent when no case ran."""
+
+    @property
+    def ran(self) -> bool:
+        """Whether a model was run here, so that times mean something."""
+        return self.engine != PREDICTIONS

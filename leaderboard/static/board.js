@@ -195,7 +195,7 @@
         cases.dataset.value = String(item.failed);
         cases.textContent = item.valid + " / ";
         cases.appendChild(item.failed ? make("strong", { class: "failed", text: String(item.failed) }) : document.createTextNode("0"));
-        time.dataset.value = String(item.seconds);
+        time.dataset.value = item.seconds === null ? "" : String(item.seconds);
         time.textContent = item.secondsText;
         body.appendChild(r);
       });
