@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from leaderboard import casetable, downloads, exports_parquet, fairnesspages, figures, lazy
+from leaderboard import casetable, costs, downloads, exports_parquet, fairnesspages, figures, lazy, spread
 from leaderboard.downloads import Files
 from leaderboard.environment import render
 from leaderboard.records import BoardData
@@ -93,5 +93,6 @@ def _submission(made: Made, data: BoardData, view: BoardView, line: Line, taken:
         made, "submission.html", line.href, view=view, line=line, downloads=taken.rows[name], cites=taken.cite_row[name],
         strips=[(strip, cell) for strip in view.strips for cell in strip.cells if cell.name == name],
         errors=casetable.errors(scores), gaps=fairnesspages.gap_lines(view, line),
+        costs=costs.cost_lines(line.row), spread=spread.spread_lines(line.row.method),
         case_rows=casetable.case_rows(scores, [case.id for case in data.cases], view.columns),
     )  # fmt: skip

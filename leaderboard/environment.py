@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from leaderboard import exports, fairnesspages, marks, numbers, pictures
+from leaderboard import costs, exports, fairnesspages, marks, numbers, pictures
 from leaderboard.views import MODELS, STATUS, about
 
 HERE = Path(__file__).parent
@@ -44,6 +44,7 @@ def _environment() -> jinja2.Environment:
         "DATE": Markup(marks.DATE),
         "EDITION": Markup(marks.EDITION),
         "MODELS": MODELS,
+        "NOT_MEASURED": costs.NOT_MEASURED,
         "STATUS": STATUS,
         "STRIP_CELLS": STRIP_CELLS,
         "STOPS": pictures.stops(),

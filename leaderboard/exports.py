@@ -160,10 +160,15 @@ def cases_json(board: Board, bodies: Iterable[str]) -> bytes:
     return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'.encode()
 
 
+COST_COLUMNS = (
+    "seconds_start", "seconds_p95", "peak_memory_mb", "cpu_seconds", "gpu_memory_mb", "gpu_joules", "hardware",
+)  # fmt: skip
+"""What a run took; empty where it was not measured."""
+
 AGGREGATE_COLUMNS = (
     "task", "task_version", "data", "edition", "split", "submission", "title", "team", "family", "rank", "rank_low",
     "rank_high", "tied_with", "metric", "unit", "direction", "value", "low", "high", "level", "n", "n_worst", "n_excluded",
-    "median", "median_low", "median_high", "interval", "failed", "seconds_median", "digest", "scorer",
+    "median", "median_low", "median_high", "interval", "failed", "seconds_median", *COST_COLUMNS, "flags", "digest", "scorer",
 )  # fmt: skip
 
 
@@ -175,11 +180,22 @@ def aggregates(board: Board, rows: Sequence[Row]) -> list[tuple[object, ...]]:
             *board_identity(board), row.method.name, row.method.title, row.method.team, row.method.family, row.rank, row.rank_low,
             row.rank_high, " ".join(row.tied_with), a.metric, info[a.metric].unit, info[a.metric].direction, a.value, a.low,
             a.high, a.level, a.n, a.n_worst, a.n_excluded, a.median, a.median_low, a.median_high, a.method, row.failed,
-            row.seconds_median, row.digest, board.scorer,
+            row.seconds_median, *cost_values(row), "; ".join(row.flags), row.digest, board.scorer,
         )
         for row in rows
         for a in row.aggregates
     ]  # fmt: skip
+
+
+def cost_values(row: Row) -> tuple[object, ...]:
+    """What the run took, in the order of `COST_COLUMNS`; None where it was not measured."""
+    cost = row.cost
+    if cost is None:
+        return (row.seconds_start, None, None, None, None, None, row.hardware)
+    return (
+        cost.start_seconds, cost.seconds_p95, cost.peak_memory_mb, cost.cpu_seconds, cost.gpu_memory_mb, cost.gpu_joules,
+        cost.hardware or row.hardware,
+    )  # fmt: skip
 
 
 def aggregates_csv(board: Board, rows: Sequence[Row] | None = None) -> bytes:

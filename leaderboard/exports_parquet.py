@@ -30,6 +30,7 @@ CASE_SCHEMA = pa.schema(
 
 _NUMBERS = {
     "rank", "rank_low", "rank_high", "value", "low", "high", "level", "median", "median_low", "median_high", "seconds_median",
+    *(name for name in exports.COST_COLUMNS if name != "hardware"),
 }  # fmt: skip
 _COUNTS = {"n", "n_worst", "n_excluded", "failed"}
 

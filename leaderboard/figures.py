@@ -9,6 +9,7 @@ from markupsafe import Markup
 from leaderboard.charts import bars, difference, rows, scatter
 from leaderboard.charts.svg import Axis, round_out, round_out_log
 from leaderboard.records import BoardData
+from leaderboard.spread import in_brief
 from leaderboard.tables import Tables, standing
 from leaderboard.views import MODELS, BoardView, Column, Line
 
@@ -144,6 +145,8 @@ class Kind:
     title: str
     line: Line | None
     drawn: Markup
+    spread: str = ""
+    """How much it hangs on the seed of its training, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ def question(view: BoardView) -> Question | None:
     kinds = []
     for kind in ("traditional", "learned", "generative"):
         drawn = bars.wide(axis, kind, *triples[kind], WIDE) if kind in triples else Markup("")
-        kinds.append(Kind(kind, MODELS[kind], best.get(kind), drawn))
+        own = best.get(kind)
+        seeds = in_brief(own.row.method, view.board.dataset.edition, column.info.id) if own else ""
+        kinds.append(Kind(kind, MODELS[kind], own, drawn, seeds))
     return Question(view, column, tuple(kinds), bars.tick_row(axis, WIDE))
 
 

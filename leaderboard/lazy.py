@@ -49,6 +49,7 @@ def _row(line: Line) -> dict[str, Any]:
         "rankText": line.rank,
         "rankSpan": line.rank_span,
         "tied": line.tied_text if line.tied else "",
+        "flags": list(row.flags),
         "tiedWith": " ".join(row.tied_with[:60]),
         "valid": line.valid,
         "failed": row.failed,

@@ -190,6 +190,9 @@
         head.appendChild(link);
         head.appendChild(make("span", { class: "small", text: item.about }));
         if (item.tied) head.appendChild(make("span", { class: "small tied", text: item.tied }));
+        item.flags.forEach(function (flag) {
+          head.appendChild(make("span", { class: "small flag" }, [make("strong", { text: "Note:" }), document.createTextNode(" " + flag)]));
+        });
         metrics.forEach(function (h, i) { fill(cell(r, h.dataset.metric), h, item.values[i]); });
         var cases = cell(r, "failed"), time = cell(r, "time");
         cases.dataset.value = String(item.failed);

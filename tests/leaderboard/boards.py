@@ -14,6 +14,7 @@ from benchmark.contract import (
     Aggregate,
     Board,
     Case,
+    Cost,
     DatasetInfo,
     Method,
     MetricInfo,
@@ -21,6 +22,8 @@ from benchmark.contract import (
     Score,
     Source,
     Task,
+    TrainingFigure,
+    TrainingSpread,
 )
 from benchmark.fairness import Association, Fairness, Gap, Group, GroupValue, Partition, Population, Suppression
 from benchmark.image import Volume
@@ -99,6 +102,21 @@ METRICS = {
     "ssim_windowed": ("SSIM, windowed", "", "higher", -1.0, 1.0, "−1", "Structural similarity in the window."),
 }
 
+FLAG = "Outputs changed with the order of the cases."
+
+COST = Cost(
+    start_seconds=3.14, seconds_median=0.42, seconds_p95=0.97, peak_memory_mb=1234.56, cpu_seconds=0.81, gpu_joules=None,
+    hardware="AMD EPYC, 2 cores",
+)  # fmt: skip
+
+SEEDS = TrainingSpread(
+    seeds=(1, 2, 3), shipped=2, cases={"phantom-1": 8}, command="radbench train mri_to_ct gan --seeds 1,2,3",
+    figures=(
+        TrainingFigure(edition="phantom-1", metric="mae", title="MAE", unit="HU", direction="lower", values=(53.0, 54.0, 57.0)),
+        TrainingFigure(edition="phantom-1", metric="ssim", title="SSIM", direction="higher", values=(0.95, 0.96, 0.961)),
+    ),
+)  # fmt: skip
+
 WORST = {"mae": 2000.0, "psnr": 0.0, "ssim": -1.0, "psnr_windowed": 0.0, "ssim_windowed": -1.0}
 
 
@@ -121,6 +139,8 @@ def row(
     tied: tuple[str, ...] = (),
     failed: int = 0,
     n: int = 12,
+    flags: tuple[str, ...] = (),
+    cost: Cost | None = None,
     **method: Any,
 ) -> Row:
     return Row(
@@ -141,6 +161,8 @@ def row(
         seconds_median=0.42,
         seconds_start=3.1,
         failed=failed,
+        flags=flags,
+        cost=cost,
     )
 
 
@@ -329,7 +351,8 @@ def many(count: int = 120) -> BoardData:
         row(f"model-{i:03d}", f"Model {i}", families[i % 4],
             {"mae": (50 + i, 48 + i, 52 + i), "psnr": (30 - i / 10, 29 - i / 10, 31 - i / 10),
              "ssim": (0.95 - i / 500, 0.94 - i / 500, 0.96 - i / 500)},
-            (i + 1, max(1, i - 1), min(count, i + 3)), tied=(f"model-{i - 1:03d}",) if i else (), n=4)
+            (i + 1, max(1, i - 1), min(count, i + 3)), tied=(f"model-{i - 1:03d}",) if i else (), n=4,
+            flags=(FLAG,) if i == count - 1 else ())
         for i in range(count)
     ]  # fmt: skip
     return assemble(
@@ -344,7 +367,7 @@ def heads(*, canaries: int = 2, shape: tuple[int, int, int] = (20, 24, 24)) -> B
         row("unet", "U-Net, L1", "unet", {"mae": (52.2, 49.1, 55.9), "psnr": (29.3, 28.8, 29.9), "ssim": (0.9641, 0.9602, 0.9672)},
             (1, 1, 2), tied=("gan",), baseline=True, description="A small U-Net trained with the L1 loss."),
         row("gan", "Conditional GAN", "gan", {"mae": (54.0, 50.3, 58.8), "psnr": (28.9, 28.3, 29.6), "ssim": (0.9600, 0.9555, 0.9640)},
-            (2, 1, 2), tied=("unet",), baseline=True),
+            (2, 1, 2), tied=("unet",), baseline=True, flags=(FLAG,), cost=COST, training=SEEDS),
         row("water", "All water", "classical", {"mae": (433.0, 210.0, 760.0), "psnr": (16.1, 12.0, 18.4), "ssim": (0.52, 0.31, 0.66)},
             (3, 3, 3), failed=2, team="Team Floor"),
     ]  # fmt: skip
@@ -378,7 +401,10 @@ def retitled(data: BoardData, text: str) -> BoardData:
     """The board with `text` wherever a stranger may write: method, team, reason, notes."""
     rows = tuple(
         r.model_copy(update={"method": r.method.model_copy(update={
-            "title": text, "team": text, "description": text, "citation": text, "licence": text}), "hardware": text, "engine": text})
+            "title": text, "team": text, "description": text, "citation": text, "licence": text,
+            "training": SEEDS.model_copy(update={"command": text, "figures": tuple(
+                f.model_copy(update={"title": text, "unit": text}) for f in SEEDS.figures)})}),
+            "hardware": text, "engine": text, "flags": (text, text), "cost": COST.model_copy(update={"hardware": text})})
         for r in data.board.rows
     )  # fmt: skip
     scores = {
