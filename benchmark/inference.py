@@ -136,7 +136,8 @@ class _Run:
     def _one(self, session: Session, case: Case) -> CaseRun:
         first = self.records.get(self.cases[0].id)
         if first is not None and first.code and self.cases[0].split == "canary":
-            reason = f"Not run, since the first canary case failed: {first.reason}"
+            said = in_words("submission", first.code) if case.split == "test" else first.reason
+            reason = f"Not run, since the first canary case failed: {said}"
             return CaseRun(case=case.id, seconds=0, code=first.code, reason=reason)
         outcome = session.run(self.edition.input_folder(case.id), self.folder / "predictions" / case.id)
         sealed = case.split == "test"

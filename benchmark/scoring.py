@@ -17,7 +17,7 @@ import numpy as np
 from benchmark import metrics, store, validation
 from benchmark.contract import Aggregate, Case, RunRecord, Score, Socket, Split, Task
 from benchmark.dataset import Edition
-from benchmark.errors import DataError, SubmissionError
+from benchmark.errors import CATALOGUE, DataError, SubmissionError, in_words
 from benchmark.geometry import content_hint
 from benchmark.image import Volume
 from benchmark.metrics import CaseInputs, Metric, MetricValue
@@ -115,9 +115,10 @@ def score_cases(
 ) -> Scored:
     """Score the outputs of `cases`, found by `finder`.
 
-    `failed` gives, by case id, the reason for which a run has no output. With `hints`, a large error is looked at for flips,
-    swaps and offsets (it reveals something of the reference, hence not on sealed splits). Raises `DataError` for a broken
-    edition; nothing that is wrong with an output raises.
+    `failed` gives, by case id, the reason for which a run has no output. With `hints`, for those who hold the references, a large
+    error is looked at for flips, swaps and offsets, and reasons are whole sentences on the test split too; without, a reason on the
+    test split is in fixed words (`sealed_reason`). Raises `DataError` for a broken edition; nothing that is wrong with an output
+    raises.
     """
     cache = cache or ReferenceCache()
     used = [(metric, metrics.find(metric.name)) for metric in task.metrics]
@@ -135,7 +136,10 @@ def score_cases(
                 reason = f"{error.code}: {error.sentence}"
         for metric, declared in used:
             if declared.level == "case":
-                scores.append(_case_score(task, case, metric.id, metric.options, declared, inputs, reference, reason))
+                score = _case_score(task, case, metric.id, metric.options, declared, inputs, reference, reason)
+                if case.split == "test" and not hints:
+                    score = score.model_copy(update={"reason": sealed_reason(score.reason)})
+                scores.append(score)
             else:
                 options = {**declared.options, **metric.options}
                 assert declared.collect is not None
@@ -146,6 +150,19 @@ def score_cases(
         if progress:
             progress(done, len(cases))
     return Scored(scores, aggregate(task, cases, scores, parts), found_hints, {}, parts)
+
+
+def sealed_reason(reason: str) -> str:
+    """What may be said of a sealed case: the code and its fixed words, and nothing that the model's output had a part in.
+
+    A sentence that quotes a file's name, a value or a number of millimetres would carry out what the model saw, since the model
+    chooses them. Whoever holds the references sees whole sentences by scoring the stored predictions as loose ones.
+    """
+    code, _, _ = reason.partition(":")
+    if code in CATALOGUE["submission"]:
+        return f"{code}: {in_words('submission', code)}"
+    # A metric's own remark, such as that the reference is empty; numbers in it are the prediction's or the reference's.
+    return code if any(character.isdigit() for character in reason) else reason
 
 
 def case_inputs(task: Task, case: Case, reference: Reference, finder: Finder) -> CaseInputs:

@@ -11,7 +11,7 @@ from benchmark import image, inference, scoring, store
 from benchmark.container.engine import CaseOutcome
 from benchmark.contract import Limits, Method
 from benchmark.dataset import Edition
-from benchmark.errors import InfrastructureError
+from benchmark.errors import InfrastructureError, in_words
 from benchmark.metrics import find
 from benchmark.tasks import TaskFolder
 
@@ -92,6 +92,10 @@ def test_a_failed_case_takes_no_other_with_it(toy: TaskFolder, toy_edition: Edit
     codes = {case: rows[case].reason.split(":")[0] for case in ("c6", "c7", "c8", "c9")}
     assert codes == {"c6": "timeout", "c7": "extra_output", "c8": "unreadable", "c9": "missing"}
     assert {rows[case].value for case in codes} == {find("mae").worst_value()}
+    # These are sealed cases: fixed words, without the names that the model chose and the times that it took.
+    for case, code in codes.items():
+        assert rows[case].reason == f"{code}: {in_words('submission', code)}"
+    assert record.cases[3].reason == in_words("submission", "timeout")
     assert score.aggregates[0].n_worst == 4
 
 
@@ -104,6 +108,7 @@ def test_a_submission_that_fails_on_the_canary_is_not_run_on_the_rest(
     assert len(record.cases) == 7
     assert all(case.code == "crashed" for case in record.cases)
     assert "first canary case failed" in record.cases[-1].reason
+    assert "it ended" in record.cases[1].reason and "it ended" not in record.cases[-1].reason
     score = scoring.score_run(toy.task, toy_edition, record, tmp_path)
     assert score.aggregates[0].value == find("mae").worst_value()
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from benchmark import geometry, image, scoring, validation
 from benchmark.contract import Limits, Socket
 from benchmark.dataset import Edition
-from benchmark.errors import CATALOGUE, SubmissionError
+from benchmark.errors import CATALOGUE, SubmissionError, in_words
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
 
@@ -85,13 +85,30 @@ def check(toy: TaskFolder, toy_edition: Edition) -> Callable[[Path], Checked]:
             assert score.reason.startswith(f"{found.code}: " if found.code else ("non_finite", "")), score
             assert not np.isnan(score.value)
             assert (score.status in ("missing", "invalid")) == bool(score.reason)
+        # On a sealed case nothing that the file says comes back: a reason is one of a few fixed sentences.
+        assert case.split == "test"
+        sealed = scoring.score_cases(task, toy_edition, [case], finder, cache=cache)
+        assert {score.reason for score in sealed.scores} <= FIXED
+        assert [score.value for score in sealed.scores] == [score.value for score in scored.scores]
         return found
 
     return read
 
 
+FIXED = {"", *(f"{code}: {in_words('submission', code)}" for code in CATALOGUE["submission"])}
+"""All that may be said of a sealed case."""
+
+
+@given(st.text(max_size=40), st.sampled_from(sorted(CATALOGUE["submission"])))
+def test_a_sealed_reason_is_fixed_words(text: str, code: str) -> None:
+    assert scoring.sealed_reason(f"{code}: {text}") in FIXED
+    assert scoring.sealed_reason(f"missed: {text}1") == "missed"
+    assert scoring.sealed_reason("") == ""
+
+
 def told(found: Checked) -> None:
     """A refusal has a declared code and one line that a person can read and act on."""
+    assert scoring.sealed_reason(f"{found.code}: {found.sentence}" if found.code else "") in FIXED
     if found.code:
         assert found.code in CATALOGUE["submission"]
         assert len(found.sentence) < 1000, found.sentence
