@@ -151,6 +151,26 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
             Kind("engine_failed", "The container engine failed.", "Run `radbench doctor`, then the command again."),
             Kind("missing_extra", "An optional package is not installed.", "Install the named extra."),
             Kind(
+                "low_disk",
+                "There is less free disk space than the organiser asks for.",
+                "Free some space (`radbench store gc` removes what no board needs), or lower `disk_low_gb` in radbench.toml.",
+            ),
+            Kind(
+                "image_gone",
+                "An image that was handed in by its name can no longer be fetched.",
+                "Reach the registry, or push the image again under the same digest; it is tried again the next night.",
+            ),
+            Kind(
+                "gpu_lost",
+                "The GPU does not answer any more.",
+                "Look at `nvidia-smi` and the kernel's log; what needs a GPU is run in the next night that has one.",
+            ),
+            Kind(
+                "clock_jumped",
+                "The machine's clock was set forward or back.",
+                "Have the clock kept by NTP; what a quota or a phase allows may have been judged by a wrong time.",
+            ),
+            Kind(
                 "worker_lost",
                 "A worker ended in the middle of a job, again and again.",
                 "Look for what killed it (the kernel's log names what ran out of memory); lower `workers` or raise `memory_mb`.",
@@ -236,6 +256,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "Choose a value in the range that the message gives.",
             ),
             Kind("path", "The path is not what was expected.", "Check the path."),
+            Kind(
+                "config",
+                "The organiser's configuration is not valid.",
+                "Mend the keys that the message names; docs/organisers.md lists them all.",
+            ),
         )
     },
 }
