@@ -10,7 +10,17 @@ A folder of the store is written beside and renamed in place, and never changed 
 
 from __future__ import annotations
 
-from benchmark.store.keys import KEY_LENGTH, digest, inference_key, scorer_version, scoring_key
+from benchmark.store.keys import (
+    KEY_LENGTH,
+    canonical,
+    digest,
+    digest_of_text,
+    inference_key,
+    inference_payload,
+    scorer_version,
+    scoring_key,
+    scoring_payload,
+)
 from benchmark.store.placements import Placement, load_placement, load_placements, placement_file, save_placement
 from benchmark.store.records import (
     ScoreRecord,
@@ -29,8 +39,11 @@ __all__ = [
     "KEY_LENGTH",
     "Placement",
     "ScoreRecord",
+    "canonical",
     "digest",
+    "digest_of_text",
     "inference_key",
+    "inference_payload",
     "load_case_scores",
     "load_parts",
     "load_placement",
@@ -46,4 +59,5 @@ __all__ = [
     "scores_from_csv",
     "scores_to_csv",
     "scoring_key",
+    "scoring_payload",
 ]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import benchmark
 from benchmark.contract import Case, Task
@@ -16,42 +17,59 @@ KEY_LENGTH = 20
 """Hexadecimal digits of a key: 80 bits, far from collision and short enough to read."""
 
 
+def canonical(value: object) -> str:
+    """The one way in which a value is written before it is hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of_text(text: str) -> str:
+    """Short hash of what `canonical` wrote."""
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
 def digest(value: object) -> str:
     """Short hash of a value that JSON can hold."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+    return digest_of_text(canonical(value))
 
 
 def inference_key(submission: str, task: Task, edition: Edition, cases: Sequence[Case], flags: Sequence[str]) -> str:
     """Hash of all that a model's output may depend on: its digest, the inputs, the limits, the engine's flags."""
-    return digest(
-        {
-            "submission": submission,
-            "inputs": edition.hash_of("inputs", cases),
-            "cases": [case.id for case in cases],
-            "limits": task.limits.model_dump(),
-            "flags": list(flags),
-        }
-    )
+    return digest(inference_payload(submission, task, edition, cases, flags))
+
+
+def inference_payload(
+    submission: str, task: Task, edition: Edition, cases: Sequence[Case], flags: Sequence[str]
+) -> dict[str, Any]:
+    """What the inference key is the hash of."""
+    return {
+        "submission": submission,
+        "inputs": edition.hash_of("inputs", cases),
+        "cases": [case.id for case in cases],
+        "limits": task.limits.model_dump(),
+        "flags": list(flags),
+    }
 
 
 def scoring_key(run: str, task: Task, edition: Edition, cases: Sequence[Case]) -> str:
     """Hash of all that scores may depend on: the run, the references, the scorer, the task's metric section."""
-    return digest(
-        {
-            "run": run,
-            "references": edition.hash_of("references", cases),
-            "cases": [
-                [case.id, case.split, case.attributes.get(task.cluster), case.attributes.get(task.stratify)]
-                for case in cases
-            ],
-            "scorer": scorer_version(),
-            "metrics": [metric.model_dump(exclude={"title"}) for metric in task.metrics],
-            "scoring": task.scoring.model_dump(),
-            "outputs": [socket.model_dump(exclude={"title"}) for socket in task.outputs],
-            "resampling": [task.cluster, task.stratify],
-        }
-    )
+    return digest(scoring_payload(run, task, edition, cases))
+
+
+def scoring_payload(run: str, task: Task, edition: Edition, cases: Sequence[Case]) -> dict[str, Any]:
+    """What the scoring key is the hash of."""
+    return {
+        "run": run,
+        "references": edition.hash_of("references", cases),
+        "cases": [
+            [case.id, case.split, case.attributes.get(task.cluster), case.attributes.get(task.stratify)]
+            for case in cases
+        ],
+        "scorer": scorer_version(),
+        "metrics": [metric.model_dump(exclude={"title"}) for metric in task.metrics],
+        "scoring": task.scoring.model_dump(),
+        "outputs": [socket.model_dump(exclude={"title"}) for socket in task.outputs],
+        "resampling": [task.cluster, task.stratify],
+    }
 
 
 @cache
