@@ -17,7 +17,6 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from benchmark.errors import InfrastructureError
 from benchmark.executor.config import ExecutorConfig, load
 from benchmark.executor.resources import Resources
 
@@ -47,7 +46,9 @@ def open_executor(
         from benchmark.executor.local import LocalExecutor
 
         return LocalExecutor(config, progress=progress, say=say)
-    raise InfrastructureError("missing_extra", "Dask")
+    from benchmark.executor.cluster import open_cluster
+
+    return open_cluster(config, progress=progress, say=say)
 
 
 __all__ = ["Executor", "ExecutorConfig", "Progress", "Resources", "Say", "load", "open_executor"]

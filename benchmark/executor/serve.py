@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from benchmark.executor import progress
 
@@ -31,19 +31,19 @@ class Ended(KeyboardInterrupt):
     """The process is to end; a job cleans up on its way out."""
 
 
-def send(stream: BinaryIO, message: object) -> None:
+def send(stream: IO[bytes], message: object) -> None:
     """Write one message. What cannot be pickled raises before anything is written."""
     data = pickle.dumps(message)
     stream.write(LENGTH.pack(len(data)) + data)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: IO[bytes]) -> Any:
     """Read one message. Raises `EOFError` when the other side is gone, also in the middle of one."""
     return pickle.loads(receive_bytes(stream))
 
 
-def receive_bytes(stream: BinaryIO) -> bytes:
+def receive_bytes(stream: IO[bytes]) -> bytes:
     """Read one message and leave it packed."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -85,7 +85,7 @@ def main() -> None:
             os._exit(ENDED)
 
 
-def _listen(stream: BinaryIO, asked: queue.SimpleQueue[bytes]) -> None:
+def _listen(stream: IO[bytes], asked: queue.SimpleQueue[bytes]) -> None:
     """Pass jobs on; see to it that the process ends when nobody waits for it any more."""
     try:
         while True:
@@ -96,7 +96,7 @@ def _listen(stream: BinaryIO, asked: queue.SimpleQueue[bytes]) -> None:
         os._exit(ENDED)
 
 
-def _answer(data: bytes, answers: BinaryIO) -> tuple[str, Any, str]:
+def _answer(data: bytes, answers: IO[bytes]) -> tuple[str, Any, str]:
     """Do a job: `("done", result, "")` or `("failed", error, traceback)`."""
     try:
         function, job, environment = pickle.loads(data)
@@ -113,7 +113,7 @@ def _answer(data: bytes, answers: BinaryIO) -> tuple[str, Any, str]:
         return "failed", error, traceback.format_exc()
 
 
-def _send_safely(answers: BinaryIO, answer: tuple[str, Any, str]) -> None:
+def _send_safely(answers: IO[bytes], answer: tuple[str, Any, str]) -> None:
     """Send an answer; one that cannot cross to another process, in words."""
     try:
         # An error may be packed and not be unpacked again: one whose arguments are not those of its constructor.

@@ -38,6 +38,11 @@ class Worker:
         """Its process id; 0 while there is none."""
         return self._process.pid if self._process else 0
 
+    @property
+    def usable(self) -> bool:
+        """Whether it can take a further job."""
+        return not self._ended
+
     def call(
         self,
         function: Callable[[Any], Any],
