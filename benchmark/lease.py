@@ -189,6 +189,7 @@ def _take(place: Path, owner: str, stale_after: float, around: Surroundings) -> 
         number = last + 1
         if not _claim(place, number, me):
             raise _busy(place, number)
+        _file(place, number, "released").unlink(missing_ok=True)  # of a holder whose other files somebody deleted
         highest = _highest(place)
         if highest == number:
             break
@@ -312,7 +313,7 @@ def _clear(place: Path, number: int) -> None:
             draft.unlink()
     for old in _numbers(place):
         if old < number - KEEP:
-            for what in ("holder", "beat", "released"):
+            for what in ("released", "beat", "holder"):
                 with contextlib.suppress(OSError):
                     _file(place, old, what).unlink(missing_ok=True)
 

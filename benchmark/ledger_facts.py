@@ -53,6 +53,14 @@ def _plain(value: str) -> str:
     return value
 
 
+def _quoted(value: str) -> str:
+    line = "".join(c if c.isprintable() else " " for c in value[:200])
+    return "(withheld: it looks like a credential)" if SECRETS.search(value) else line
+
+
+Quoted = Annotated[str, AfterValidator(_quoted), Field(json_schema_extra={"maxLength": 200})]
+"""A stranger's words from a manifest: cut to one line, and withheld where they look like a credential, since what a stranger writes
+must not stop the night."""
 Text = Annotated[str, Field(max_length=300), AfterValidator(_plain)]
 """One printable line of the organiser's or the manifest's words; never a container's."""
 Key = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]
@@ -99,7 +107,7 @@ class Work(Facts):
 class Submitted(Work):
     """Somebody handed in a submission."""
 
-    team: Text = ""
+    team: Quoted = ""
     """Who, as the manifest says."""
     received: Time
     """When it came into the inbox."""
