@@ -60,6 +60,12 @@ def try_submission(
     gpu: Annotated[
         str, typer.Option(help="`all`, an index or a UUID (default: none, or what the manifest asks for).")
     ] = "",
+    inputs: Annotated[
+        str,
+        typer.Option(
+            help="File format of the volumes in /input: mha, or nifti for .nii.gz (a manifest says it itself)."
+        ),
+    ] = "mha",
     build_arg: Annotated[
         list[str] | None,
         typer.Option("--build-arg", help="NAME=VALUE for the Containerfile; may be given several times."),
@@ -71,9 +77,13 @@ def try_submission(
     """Try a submission on the public canary cases with the organiser's code: does it run, and what would it score?"""
     from benchmark import board, submission, trial
     from benchmark.container import find_engine
+    from benchmark.container.staging import SUFFIXES
 
     found = trial.source(source)
     place = workplace(work)
+    form = next((name for name in SUFFIXES if name == inputs), None)
+    if form is None:
+        raise UsageError("bad_value", f"--inputs {inputs}", expected=" or ".join(SUFFIXES))
     if not task and found.kind == "manifest" and found.path is not None:
         task = submission.load(found.path).task
     if not task:
@@ -95,6 +105,7 @@ def try_submission(
             trials=place.trials,
             root=place.store,
             gpu=gpu,
+            inputs=form,
             build_arguments=build_arg or (),
             say=say,
             progress=lambda label, done, total: bars.update(f"{label}: canary", done, total),

@@ -245,7 +245,8 @@ def _engine(job: RunJob, resolved: Resolved) -> tuple[Engine, str]:
     reference = job.entry / entry.archive if entry.archive else entry.submission.image
     image = intake(reference, runtime, digest=entry.submission.digest, cache=job.cache)
     model = job.entry / entry.model if entry.model else None
-    return ContainerEngine(image, runtime, gpu=device(job, resolved), model=model), image.digest
+    inputs = entry.submission.requests.inputs
+    return ContainerEngine(image, runtime, gpu=device(job, resolved), model=model, inputs=inputs), image.digest
 
 
 def device(job: RunJob, resolved: Resolved) -> str:

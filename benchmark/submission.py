@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
 
+from benchmark.container.staging import InputFormat
 from benchmark.contract import Limits, Method, Name, Task
 from benchmark.errors import SubmissionError
 from benchmark.record import Record
@@ -25,6 +26,8 @@ class Requests(Record):
     """Shared memory in MiB, up to the memory."""
     gpu: bool = False
     """Whether it needs a GPU."""
+    inputs: InputFormat = "mha"
+    """File format of the volumes below `/input`: `mha`, or `nifti` for `<case>.nii.gz`, which images made for SynthRAD 2023 may expect."""
 
 
 class Submission(Record):

@@ -25,6 +25,7 @@ from typing import BinaryIO, Literal
 from benchmark import atomic, inbox, inference, metrics, scoring, store, submission, validation
 from benchmark.container import ContainerEngine, Engine, ImageRecord, Runtime, intake
 from benchmark.container.shell import last_line
+from benchmark.container.staging import InputFormat
 from benchmark.contract import Case, CaseRun, Method, RunRecord, Score, Socket, Task
 from benchmark.dataset import Edition
 from benchmark.errors import DataError, SubmissionError, UsageError
@@ -142,15 +143,16 @@ def run(
     trials: Path,
     root: Path,
     gpu: str = "",
+    inputs: InputFormat = "mha",
     build_arguments: Sequence[str] = (),
     say: Say,
     progress: inference.Progress | None = None,
 ) -> Verdict:
     """Try a submission on the canary cases of `edition` and write the verdict below `trials`.
 
-    `root` is the store that is looked into for the baselines' results. What is wrong with the submission is in the verdict.
-    Raises `InfrastructureError` when the engine fails, `DataError` for an edition without canary cases, `UsageError` for a wrong
-    call and `SubmissionError('manifest')`.
+    `inputs` is the file format that the image expects; a manifest says it itself. `root` is the store that is looked into for the
+    baselines' results. What is wrong with the submission is in the verdict. Raises `InfrastructureError` when the engine fails,
+    `DataError` for an edition without canary cases, `UsageError` for a wrong call and `SubmissionError('manifest')`.
     """
     begin = time.monotonic()
     target = trials / task.name / found.name
@@ -164,6 +166,7 @@ def run(
         archive = inbox.archive_of(found.path, manifest)
         reference = str(archive) if archive else manifest.image
         gpu = gpu or ("all" if manifest.requests.gpu else "")
+        inputs = manifest.requests.inputs
     try:
         if found.kind == "folder":
             say(f"Building {found.text} with {runtime.name}")
@@ -175,7 +178,7 @@ def run(
         )
         return _finished(verdict, begin, folder, target)
     say(_described(image, runtime))
-    engine = ContainerEngine(image, runtime, gpu=gpu, model=model)
+    engine = ContainerEngine(image, runtime, gpu=gpu, model=model, inputs=inputs)
     verdict = judge(
         task, edition, found, engine, image.digest, method, folder=folder, root=root, say=say, progress=progress
     )

@@ -21,6 +21,7 @@ from benchmark.container.quota import OutputArea
 from benchmark.container.reach import Reach
 from benchmark.container.records import MODE_LABEL, Bind, ImageRecord, Invocation, Mode, Runtime, Sandbox
 from benchmark.container.running import Container, new_container
+from benchmark.container.staging import InputFormat, stage
 from benchmark.contract import Limits
 from benchmark.errors import InfrastructureError, SubmissionError
 
@@ -39,11 +40,14 @@ class ContainerEngine:
         gpu: str = "",
         model: Path | None = None,
         cold: bool = False,
+        inputs: InputFormat = "mha",
         scratch: Path | None = None,
     ) -> None:
         """`gpu`: `all`, an index or a UUID; empty for none. `model`: folder that is mounted at /opt/ml/model. `cold`: start a server
-        afresh for each case. `scratch`: folder for inputs and outputs of the case that runs (default: the system's)."""
+        afresh for each case. `inputs`: file format of its volumes. `scratch`: folder for inputs and outputs of the case that runs
+        (default: the system's)."""
         self.image, self.runtime, self.gpu, self.model, self.scratch = image, runtime, gpu, model, scratch
+        self.inputs = inputs
         # Output of a running server may be read only while it is held still, which Apptainer cannot do.
         self.is_cold = image.mode == "invoke" and (cold or runtime.name == "apptainer")
 
@@ -68,6 +72,8 @@ class ContainerEngine:
         parts = [self.name]
         if self.runtime.name != "apptainer":
             parts.append(f"seccomp {seccomp.digest(Path(self.runtime.seccomp))}")
+        if self.inputs != "mha":
+            parts.append(f"inputs {self.inputs}")
         if self.gpu:
             parts.append("gpu")
         if self.model is not None:
@@ -99,7 +105,13 @@ class ContainerEngine:
     def cold(self) -> ContainerEngine:
         """The same engine with a fresh start for each case."""
         return ContainerEngine(
-            self.image, self.runtime, gpu=self.gpu, model=self.model, cold=True, scratch=self.scratch
+            self.image,
+            self.runtime,
+            gpu=self.gpu,
+            model=self.model,
+            cold=True,
+            inputs=self.inputs,
+            scratch=self.scratch,
         )
 
     @contextlib.contextmanager
@@ -201,13 +213,7 @@ class ContainerSession:
 
     def fresh_folders(self, inputs: Path) -> None:
         """Put the case into /input and nothing into /output."""
-        for entry in self.input.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        shutil.copytree(inputs, self.input, dirs_exist_ok=True)
-        # Whatever the edition's own permissions are, the container's user reads and does not write.
-        self.input.chmod(0o755)
-        for path in self.input.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+        stage(inputs, self.input, self.engine.inputs)
         self.area.empty()
 
     def collected(self, output: Path) -> SubmissionError | None:

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmark import dataset, image, inference, scoring, tasks
+from benchmark import dataset, geometry, image, inference, scoring, submission, tasks, trial
 from benchmark.container import ContainerEngine, Runtime, intake
+from benchmark.container.staging import SUFFIXES, stage
 from benchmark.contract import Limits, Method
 from benchmark.dataset import Edition
+from benchmark.errors import SubmissionError
 from tests.container import base
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -85,3 +88,101 @@ def test_an_algorithm_image_runs_unchanged(engine: Runtime, edition: Edition, tm
     assert (folder / "results.json").exists()
     score = scoring.score_run(task, edition, run, tmp_path / "store")
     assert score.aggregates[0].n == 1 and score.aggregates[0].n_worst == 0
+
+
+OF_2023 = """
+import json
+from pathlib import Path
+import SimpleITK as sitk
+
+def only(folder):
+    (path,) = Path(folder).iterdir()
+    assert path.name.endswith(".nii.gz"), path  # what its loader was told to look for
+    return path
+
+mr, body = only("/input/images/mri"), only("/input/images/body")
+assert mr.name == body.name
+image, mask = sitk.ReadImage(str(mr)), sitk.ReadImage(str(body))
+assert mask.GetPixelID() == sitk.sitkUInt8 and sorted(set(sitk.GetArrayViewFromImage(mask).ravel().tolist())) == [0, 1]
+assert image.GetSize() == mask.GetSize()
+region = json.loads(Path("/input/region.json").read_text())
+assert region == "brain", region
+ct = sitk.Cast(mask, sitk.sitkInt16) * 1000 - 1000
+Path("/output/images/synthetic-ct").mkdir(parents=True)
+out = Path("/output/images/synthetic-ct") / mr.name
+sitk.WriteImage(ct, str(out), True)
+entry = {"outputs": [{"type": "metaio_image", "filename": str(out)}], "inputs": [{"type": "String", "filename": "/input/region.json"}]}
+Path("/output/results.json").write_text(json.dumps([entry]))
+"""
+
+
+def image_of_2023() -> str:
+    return base.build("synthrad2023", CONTAINERFILE, {"process.py": OF_2023, "weights.txt": "here = True\n"}, base.science_image())
+
+
+def test_an_image_of_2023_is_given_the_files_that_it_looks_for(
+    engine: Runtime, edition: Edition, tmp_path: Path
+) -> None:
+    """Its loader looks for `.nii.gz`: refused as it stands, it runs when its manifest asks for NIfTI; both are runs of their own."""
+    reference = image_of_2023()
+    record = intake(reference, engine)
+    (tmp_path / "submission.toml").write_text(
+        f"""
+task = "mri_to_ct"
+task_version = "1"
+image = "{reference}"
+digest = "{record.digest}"
+contact = "somebody"
+[method]
+name = "of-2023"
+title = "Of 2023"
+[requests]
+inputs = "nifti"
+""",
+        "utf-8",
+    )
+    task = tasks.find("mri_to_ct").task
+    said: list[str] = []
+    verdict = trial.run(
+        task, edition, trial.source(str(tmp_path / "submission.toml")), engine,
+        trials=tmp_path / "trials", root=tmp_path / "store", say=said.append,
+    )  # fmt: skip
+    assert verdict.outcome == "passed", (verdict, said)
+    assert [case.ok for case in verdict.cases] == [True]
+    plain, asked = (ContainerEngine(record, engine, inputs=form) for form in ("mha", "nifti"))
+    assert "inputs nifti" in asked.flags and plain.flags != asked.flags and asked.cold().inputs == "nifti"
+    limits = Limits(seconds=60, memory_mb=1024, output_mb=16, shm_mb=64)
+    with plain.session(limits, tmp_path / "log.txt") as session:
+        outcome = session.run(edition.input_folder(edition.cases[0].id), tmp_path / "out")
+    assert outcome.code == "crashed" and b"AssertionError" in outcome.log
+
+
+def test_staged_volumes_are_the_same_in_both_formats(edition: Edition, tmp_path: Path) -> None:
+    case = edition.split("canary")[0].id
+    for form, suffix in SUFFIXES.items():
+        target = tmp_path / form
+        (target / "old").mkdir(parents=True)
+        stage(edition.input_folder(case), target, form)
+        files = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+        assert files == [f"images/body/{case}{suffix}", f"images/mri/{case}{suffix}", "inputs.json", "region.json"]
+        assert not (target / "old").exists()
+        for path in target.rglob("*"):
+            assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
+        for slug in ("mri", "body"):
+            found = image.read(target / f"images/{slug}/{case}{suffix}")
+            truth = image.read(edition.input_folder(case) / f"images/{slug}/{case}.mha")
+            assert not geometry.difference(truth, found)
+            assert np.allclose(found.origin, truth.origin, atol=1e-4) and found.array.dtype == truth.array.dtype
+            np.testing.assert_array_equal(found.array, truth.array)
+        again = tmp_path / f"{form}2"
+        again.mkdir()
+        stage(edition.input_folder(case), again, form)
+        assert all((again / name).read_bytes() == (target / name).read_bytes() for name in files)
+
+
+def test_a_format_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "submission.toml").write_text(
+        'task="mri_to_ct"\ntask_version="1"\nimage="x"\ncontact="abc"\n[method]\nname="a"\ntitle="A"\n[requests]\ninputs="dicom"\n'
+    )
+    with pytest.raises(SubmissionError, match=r"requests\.inputs.*'mha' or 'nifti'"):
+        submission.load(tmp_path / "submission.toml")
