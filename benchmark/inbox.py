@@ -2,7 +2,7 @@
 
     <inbox>/<id>/entry.json        what was handed in, with the image's digest filled in
                  submission.toml   the manifest, as it was written
-                 image             the archive, where the image is one
+                 image             the archive, where the image is one; a SIF file of Apptainer is `image.sif`
                  model/            weights that came apart from the image
 
 The id is a hash of what was handed in, so the same submission is one entry however often it comes. An entry is whole or absent.
@@ -15,10 +15,11 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmark import atomic, store, submission
-from benchmark.container import archive
-from benchmark.container.intake import MOST_MB
+from benchmark.container import archive, siffile
+from benchmark.container.intake import MOST_MB, file_digest
 from benchmark.container.intake import check as check_image
 from benchmark.contract import Task
 from benchmark.dataset import sha256_of
@@ -53,8 +54,8 @@ def check(manifest: Path, found: Submission, task: Task, *, most_mb: int = MOST_
     """Check a manifest against the task and its image as far as that needs no engine; the manifest with the digest filled in.
 
     Raises `SubmissionError`: `manifest` for keys that are empty or do not fit the task, `not_allowed` for requests beyond the
-    task's limits, and for an archive `image_unreadable`, `image_platform`, `image_too_large`, `image_root`, `image_environment`
-    and `image_changed`.
+    task's limits, and for an archive or a SIF file `image_unreadable`, `image_platform`, `image_too_large`, `image_root`,
+    `image_environment` and `image_changed`.
     """
     empty = [f"method.{name}" for name in REQUIRED_TEXTS if not getattr(found.method, name).strip()]
     if empty:
@@ -75,11 +76,19 @@ def check(manifest: Path, found: Submission, task: Task, *, most_mb: int = MOST_
                 expected="the path of an archive beside the manifest, or `digest` with the image's sha256",
             )
         return found
+    config, size, digest = _held(image, most_mb)
+    check_image(config, size, most_mb, image.name)
+    if found.digest and found.digest != digest:
+        raise SubmissionError("image_changed", f"{image.name} holds {digest}", expected=found.digest)
+    return found.model_copy(update={"digest": digest})
+
+
+def _held(image: Path, most_mb: int) -> tuple[dict[str, Any], int, str]:
+    """Configuration, bytes and digest of an archive, or of a SIF file, whose digest is that of the file."""
+    if siffile.is_sif(image):
+        return siffile.inspect(image).config, image.stat().st_size, file_digest(image)
     held = archive.inspect(image, most_mb * 2**20)
-    check_image(held.config, held.size, most_mb, image.name)
-    if found.digest and found.digest != held.digest:
-        raise SubmissionError("image_changed", f"{image.name} holds {held.digest}", expected=found.digest)
-    return found.model_copy(update={"digest": held.digest})
+    return held.config, held.size, held.digest
 
 
 def archive_of(manifest: Path, found: Submission) -> Path | None:
@@ -132,24 +141,25 @@ def place(manifest: Path, found: Submission, inbox: Path) -> tuple[Entry, bool]:
     target = inbox / id
     if (existing := load(target)) is not None:
         return existing, False
+    name = "" if image is None else "image.sif" if siffile.is_sif(image) else "image"
     entry = Entry(
         id=id,
         submission=found,
-        archive="image" if image else "",
+        archive=name,
         model="model" if model else "",
         received=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     with atomic.folder(target) as folder:
         (folder / "submission.toml").write_bytes(manifest.read_bytes())
         if image:
-            shutil.copyfile(image, folder / "image")
+            shutil.copyfile(image, folder / name)
         for path in weights:
             assert model is not None
             copy = folder / "model" / path.relative_to(model)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
         # Hashed before and copied after: what changed in between must not stand under the old hash.
-        if image and sha256_of(folder / "image") != content["archive"]:
+        if image and sha256_of(folder / name) != content["archive"]:
             raise SubmissionError("image_changed", f"{image.name} changed while it was copied")
         atomic.write_json(folder / "entry.json", entry.model_dump(mode="json"))
     return entry, True

@@ -241,7 +241,9 @@ def _engine(job: RunJob, resolved: Resolved) -> tuple[Engine, str]:
         baseline = catalogue.find(resolved.task.name, job.baseline)
         return ProcessEngine(baseline), baseline.digest
     assert job.entry is not None
-    entry, runtime = resolved.entry, find_engine(job.engine or None)
+    entry = resolved.entry
+    # Only Apptainer runs its own files.
+    runtime = find_engine(job.engine or ("apptainer" if entry.archive.endswith(".sif") else None))
     reference = job.entry / entry.archive if entry.archive else entry.submission.image
     image = intake(reference, runtime, digest=entry.submission.digest, cache=job.cache)
     model = job.entry / entry.model if entry.model else None

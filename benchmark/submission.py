@@ -42,7 +42,7 @@ class Submission(Record):
     task_version: str
     """Version of the task that it was made for."""
     image: str = Field(min_length=1)
-    """Archive (path relative to the manifest), or name in a registry or the local store."""
+    """Archive or SIF file (path relative to the manifest), or name in a registry or the local store."""
     digest: str = ""
     """`sha256:…` of the image; filled in at intake when it is left out, and from then on held to."""
     model: str = ""

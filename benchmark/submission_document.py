@@ -33,7 +33,8 @@ a verdict. What goes in and what must come out is the task's to say (`radbench t
 ## The image
 
 - linux/amd64, with an ordinary user (`USER`), without `LD_PRELOAD` or `LD_AUDIT` in its environment. An archive holds one image:
-  `podman save IMAGE | gzip -c > name.tar.gz` (or `docker save`); OCI archives are read as well.
+  `podman save IMAGE | gzip -c > name.tar.gz` (or `docker save`); OCI archives are read as well, and SIF files of Apptainer
+  (`apptainer build model.sif docker-archive:model.tar`), which only an organiser with Apptainer can run.
 - **exec mode** (no label): the entry point runs once a case and ends with exit code 0. **invoke mode** (label
   `org.grand-challenge.api-method="invoke"`): a server on port 4743 answers `GET /health` with 200 once the model is loaded, and
   `POST /invoke` with 201 when the case that lies in `/input` is done. Images made for Grand Challenge run unchanged.

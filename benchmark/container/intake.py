@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark.container import archive, shell
+from benchmark.container import archive, shell, siffile
 from benchmark.container.archive import ArchiveImage
 from benchmark.container.records import ImageRecord, Runtime
 from benchmark.errors import InfrastructureError, SubmissionError
@@ -41,7 +41,8 @@ def intake(
     be that very image. `cache` is where Apptainer's SIF files are kept.
 
     Raises `SubmissionError`: `image_unreadable`, `image_platform`, `image_too_large`, `image_root`, `image_environment`,
-    `image_changed`; `InfrastructureError('engine_failed')` when the engine cannot load it.
+    `image_changed`; `InfrastructureError`: `engine_failed` when the engine cannot load it, `engine_unfit` for a SIF file where the
+    engine is not Apptainer.
     """
     path = Path(source)
     if path.is_dir():
@@ -53,6 +54,13 @@ def intake(
             from benchmark.container import sif
 
             return sif.from_file(path, runtime, most_mb=most_mb, digest=digest, cache=cache)
+        if siffile.is_sif(path):
+            raise InfrastructureError(
+                "engine_unfit",
+                f"{path.name} is a SIF file, which {runtime.name} does not run",
+                expected="apptainer",
+                action="Install Apptainer, or use the archive that the file was built from.",
+            )
         return _from_archive(path, runtime, most_mb, digest)
     if isinstance(source, Path) or str(source).endswith((".tar", ".tar.gz", ".tgz", ".sif")):
         raise SubmissionError("image_unreadable", f"there is no file {source}", expected="an image archive")

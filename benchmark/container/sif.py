@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from benchmark.container import archive, intake, shell
+from benchmark.container import archive, shell, siffile
+from benchmark.container.intake import FORBIDDEN, check, environment, file_digest
 from benchmark.container.records import ImageRecord, Runtime
 from benchmark.download import cache_folder
 from benchmark.errors import InfrastructureError, SubmissionError
@@ -21,10 +22,10 @@ def from_file(path: Path, runtime: Runtime, *, most_mb: int, digest: str, cache:
 
     The user of a SIF file is whoever runs it, so that it is not asked for one. Raises as `intake.intake`.
     """
-    if path.suffix == ".sif":
+    if siffile.is_sif(path):
         return _sif(path, runtime, most_mb, digest)
     held = archive.inspect(path, most_mb * 2**20)
-    intake.check(held.config, held.size, most_mb, path.name)
+    check(held.config, held.size, most_mb, path.name)
     if digest and digest != held.digest:
         raise SubmissionError("image_changed", f"{path.name} holds {held.digest[:19]}", expected=digest[:19])
     target = _folder(cache) / f"{held.digest[7:]}.sif"
@@ -48,7 +49,7 @@ def recheck(image: ImageRecord) -> None:
     expected = image.labels[SIF_LABEL]
     if not path.is_file():
         raise SubmissionError("image_changed", f"{path} is gone", action="Take the image in again.")
-    if (found := intake.file_digest(path)) != expected:
+    if (found := file_digest(path)) != expected:
         raise SubmissionError("image_changed", f"{path.name} is now {found[:19]}", expected=expected[:19])
 
 
@@ -70,7 +71,7 @@ def _build(source: str, target: Path, runtime: Runtime, name: str) -> None:
 
 
 def _sif(path: Path, runtime: Runtime, most_mb: int, digest: str, reference: str = "") -> ImageRecord:
-    found = intake.file_digest(path)
+    found = file_digest(path)
     if digest and digest != found:
         raise SubmissionError("image_changed", f"{path.name} is {found[:19]}", expected=digest[:19])
     answer = shell.parse(
@@ -85,11 +86,11 @@ def _sif(path: Path, runtime: Runtime, most_mb: int, digest: str, reference: str
         raise InfrastructureError(
             "engine_failed", f"apptainer describes {path.name} in a way that is not known"
         ) from None
-    env = [f"{name}=set" for name in intake.FORBIDDEN if f"{name}=" in scripts]
+    env = [f"{name}=set" for name in FORBIDDEN if f"{name}=" in scripts]
     architecture = labels.get("org.label-schema.build-arch", "amd64")
     inner: dict[str, Any] = {"Env": env, "User": "caller", "Labels": labels}
     config = {"os": "linux", "architecture": architecture, "config": inner}
-    intake.check(config, path.stat().st_size, most_mb, path.name)
+    check(config, path.stat().st_size, most_mb, path.name)
     return _record(reference or str(path), path, config, inner, path.stat().st_size, found)
 
 
@@ -108,8 +109,8 @@ def _record(
         gid=1,
         home="/",
         workdir=str(inner.get("WorkingDir") or ""),
-        labels={**labels, SIF_LABEL: intake.file_digest(target)},
-        environment=intake.environment(inner),
+        labels={**labels, SIF_LABEL: file_digest(target)},
+        environment=environment(inner),
         volumes=tuple(sorted(inner.get("Volumes") or ())),
         size=size,
     )

@@ -117,7 +117,9 @@ Path("/output/results.json").write_text(json.dumps([entry]))
 
 
 def image_of_2023() -> str:
-    return base.build("synthrad2023", CONTAINERFILE, {"process.py": OF_2023, "weights.txt": "here = True\n"}, base.science_image())
+    return base.build(
+        "synthrad2023", CONTAINERFILE, {"process.py": OF_2023, "weights.txt": "here = True\n"}, base.science_image()
+    )
 
 
 def test_an_image_of_2023_is_given_the_files_that_it_looks_for(
