@@ -95,12 +95,22 @@ def place(partial: Path, target: Path) -> None:
     ):  # the names in a folder are the folder's content
         sync_folder(path)
     old = target.with_name(f".{target.name}.old.partial")
-    shutil.rmtree(old, ignore_errors=True)
     if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
     partial.rename(target)
     sync_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_tree(top: Path) -> None:
+    """Flush every file and folder below `top`, and `top` itself, to disk; nothing where there is no such folder."""
+    if not top.is_dir():
+        return
+    inside = [path for path in sorted(top.rglob("*")) if not path.is_symlink()]
+    _sync_files([path for path in inside if path.is_file()])
+    for path in (*(path for path in inside if path.is_dir()), top):  # the names in a folder are the folder's content
+        sync_folder(path)
 
 
 def _sync_files(paths: Sequence[Path]) -> None:
@@ -127,10 +137,11 @@ def sync_folder(path: Path) -> None:
 
 def refusal(error: OSError, path: Path) -> Exception:
     """What a failed write at `path` means: an `InfrastructureError` (`no_space`, `read_only`), or the error itself."""
+    where = error.filename if isinstance(error.filename, str) else path
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InfrastructureError("no_space", f"there is no space left for {path}")
+        return InfrastructureError("no_space", f"there is no space left for {where}")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return InfrastructureError("read_only", f"{path} cannot be written ({os.strerror(error.errno)})")
+        return InfrastructureError("read_only", f"{where} cannot be written ({os.strerror(error.errno)})")
     return error
 
 

@@ -134,6 +134,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "Free some space and run the command again; it goes on where it stopped.",
             ),
             Kind(
+                "predictions_removed",
+                "The predictions of a run are gone, and its scores are not those of the present scorer.",
+                "Run the submission again; pin what must not be removed (`radbench store pin`).",
+            ),
+            Kind(
                 "read_only",
                 "A folder that must be written to cannot be.",
                 "Give the organiser's user the right to write there, or mount the disk for writing.",

@@ -6,9 +6,10 @@ every step, so a killed run goes on at the first case without a result.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,25 +38,30 @@ def run(
     *,
     root: Path,
     progress: Progress | None = None,
+    again: bool = False,
 ) -> RunRecord:
     """Run `method` on the canary and test cases of `edition` and return the stored record.
 
     `digest` names what the engine runs (of a container its `engine.digest`). Limits are the task's; a submission that asked for
-    less has a copy of the task with its own. A run that is in the store already is returned as it is. Raises `InfrastructureError`
-    when the engine fails or another process is at the same run, and `SubmissionError('image_changed')` when a container's
+    less has a copy of the task with its own. A run that is in the store already is returned as it is; with `again`, one
+    whose predictions the retention rule removed is carried out anew. Raises `InfrastructureError` when the engine fails, another
+    process is at the same run or the disk refuses, and `SubmissionError('image_changed')` when a container's
     image is not the one that was taken in; nothing that the model does raises.
     """
     cases = [*edition.split("canary"), *edition.split("test")]
-    key = store.inference_key(digest, task, edition, cases, list(getattr(engine, "flags", (engine.name,))))
+    store.open_store(root)
+    payload = store.inference_payload(digest, task, edition, cases, list(getattr(engine, "flags", (engine.name,))))
+    key = store.digest(payload)
     target = store.run_folder(root, key)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(target.parent / f".{key}.lock", timeout=5):
+        with atomic.refusals(target), _alone(target):
             existing = store.load_run(root, key)
-            if existing is not None:
+            if existing is not None and not (again and store.predictions_removed(target)):
                 return existing
             partial = target.parent / f".{key}.partial"
             partial.mkdir(exist_ok=True)
+            if (finished := store.sealed_run(partial, key)) is not None:
+                return _placed(partial, target, finished)
             start, done, flags = _Run(task, edition, engine, cases, partial, progress).carry_out()
             where = " + ".join(part for part in (hardware(), getattr(engine, "hardware", "")) if part)
             record = RunRecord(
@@ -71,12 +77,25 @@ def run(
                 flags=(*getattr(engine, "remarks", ()), *flags),
                 cost=cost(start, done, where),
             )
-            shutil.rmtree(partial / "done")
-            atomic.write_json(partial / "run.json", record.model_dump(mode="json"))
-            atomic.place(partial, target)
-            return record
+            store.seal_run(partial, record, payload, [case.id for case in edition.split("canary")])
+            return _placed(partial, target, record)
     except Timeout:
         raise InfrastructureError("busy", f"another process is running {method.name} on {task.name}") from None
+
+
+@contextlib.contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """One process at a run at a time. Raises `filelock.Timeout`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.parent / f".{target.name}.lock", timeout=5):
+        yield
+
+
+def _placed(partial: Path, target: Path, record: RunRecord) -> RunRecord:
+    """Put a finished run in place. What helped to resume it goes last, so that a kill before that loses nothing."""
+    shutil.rmtree(partial / "done", ignore_errors=True)
+    atomic.place(partial, target)
+    return record
 
 
 class _Run:
@@ -128,6 +147,8 @@ class _Run:
                 if last and probe and getattr(session, "warm", False) and (found := self._probe(session, case)):
                     return found
                 self.records[case.id] = record
+                # On disk before the record that says so: after a power cut a case is done with its output or not done.
+                atomic.sync_tree(self.folder / "predictions" / case.id)
                 atomic.write_text(self.folder / "done" / f"{case.id}.json", record.model_dump_json())
             if self.progress:
                 self.progress(f"{self.task.name}", len(self.records), len(self.cases))

@@ -46,7 +46,9 @@ def keep(task: Task, edition: Edition, predictions: Path, method: Method, root: 
         )
     hashes = [[id, path, sha256_of(file)] for id, own in found.items() for path, file in own.items()]
     digest = f"sha256:{store.digest([method.model_dump(mode='json'), hashes])}"
-    key = store.inference_key(digest, task, edition, cases, [PREDICTIONS])
+    store.open_store(root)
+    payload = store.inference_payload(digest, task, edition, cases, [PREDICTIONS])
+    key = store.digest(payload)
     target = store.run_folder(root, key)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -72,7 +74,7 @@ def keep(task: Task, edition: Edition, predictions: Path, method: Method, root: 
                         place = folder / "predictions" / id / path
                         place.parent.mkdir(parents=True, exist_ok=True)
                         shutil.copyfile(file, place)
-                atomic.write_json(folder / "run.json", record.model_dump(mode="json"))
+                store.seal_run(folder, record, payload, [case.id for case in edition.split("canary")])
             return record
     except Timeout:
         raise InfrastructureError("busy", f"another process is storing {method.name} on {task.name}") from None

@@ -17,7 +17,7 @@ import numpy as np
 from benchmark import metrics, store, validation
 from benchmark.contract import Aggregate, Case, RunRecord, Score, Socket, Split, Task
 from benchmark.dataset import Edition
-from benchmark.errors import CATALOGUE, DataError, SubmissionError, in_words
+from benchmark.errors import CATALOGUE, DataError, InfrastructureError, SubmissionError, in_words
 from benchmark.geometry import content_hint
 from benchmark.image import Volume
 from benchmark.metrics import CaseInputs, Metric, MetricValue
@@ -356,12 +356,19 @@ def score_run(
     progress: Callable[[int, int], None] | None = None,
 ) -> store.ScoreRecord:
     """Score a stored run's test and canary cases, put the score into the store and return it; a score that is there is
-    reused. The aggregates are over the test split alone."""
+    reused. The aggregates are over the test split alone. Raises `InfrastructureError('predictions_removed')` when the retention
+    rule left nothing to score."""
     canary, test = edition.split("canary"), edition.split("test")
     key = store.scoring_key(run.key, task, edition, [*canary, *test])
+    store.open_store(root)
     existing = store.load_score(root, key)
     if existing is not None:
         return existing
+    if store.predictions_removed(store.run_folder(root, run.key)):
+        # Without this every case would be scored as missing.
+        raise InfrastructureError(
+            "predictions_removed", f"the retention rule took predictions out of run {run.key} ({run.method.name})"
+        )
     folder = store.run_folder(root, run.key) / "predictions"
     failed = {case.case: f"{case.code}: {case.reason}" for case in run.cases if case.code}
 
@@ -382,7 +389,8 @@ def score_run(
         aggregates=tuple(scored.aggregates),
     )
     contributions = {id: dict(zip((case.id for case in test), own, strict=True)) for id, own in scored.parts.items()}
-    store.save_score(root, record, [*scored.scores, *shown.scores], contributions)
+    payload = store.scoring_payload(run.key, task, edition, [*canary, *test])
+    store.save_score(root, record, [*scored.scores, *shown.scores], contributions, payload)
     return record
 
 

@@ -1,8 +1,11 @@
 """Where runs and scores lie, and the keys that say whether work is already done.
 
-    <store>/runs/<inference key>/run.json, predictions/<case>/…, logs/
-    <store>/scores/<scoring key>/score.json, cases.csv, parts.pickle (tasks with set-level metrics)
-    <store>/submissions/<task>/<edition>/<name>.json
+    <store>/store.json                                version of the layout, see `schema`
+    <store>/runs/<inference key>/run.json             the record; predictions/<case>/…, logs/
+    <store>/scores/<scoring key>/score.json           the record; cases.csv, parts.pickle (tasks with set-level metrics)
+    <store>/…/<key>/files.json, key.json              hashes of the folder's files, what its key is the hash of, see `manifest`
+    <store>/submissions/<task>/<edition>/<name>.json  which run stands for which submission, see `placements`
+    <store>/pins.json                                 what the retention rule must leave alone, see `retention`
 
 A folder of the store is written beside and renamed in place, and never changed after. A run that was interrupted lies in
 `runs/.<key>.partial` with one small record a case, and goes on where it stopped.
@@ -21,6 +24,7 @@ from benchmark.store.keys import (
     scoring_key,
     scoring_payload,
 )
+from benchmark.store.manifest import predictions_removed, seal_run, sealed_run
 from benchmark.store.placements import Placement, load_placement, load_placements, placement_file, save_placement
 from benchmark.store.records import (
     ScoreRecord,
@@ -32,11 +36,13 @@ from benchmark.store.records import (
     save_score,
     score_folder,
 )
+from benchmark.store.schema import VERSION, open_store, version_of
 from benchmark.store.tables import COLUMNS, scores_from_csv, scores_to_csv
 
 __all__ = [
     "COLUMNS",
     "KEY_LENGTH",
+    "VERSION",
     "Placement",
     "ScoreRecord",
     "canonical",
@@ -50,7 +56,9 @@ __all__ = [
     "load_placements",
     "load_run",
     "load_score",
+    "open_store",
     "placement_file",
+    "predictions_removed",
     "run_folder",
     "save_placement",
     "save_score",
@@ -60,4 +68,7 @@ __all__ = [
     "scores_to_csv",
     "scoring_key",
     "scoring_payload",
+    "seal_run",
+    "sealed_run",
+    "version_of",
 ]

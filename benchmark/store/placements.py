@@ -46,11 +46,15 @@ def placement_file(store: Path, task: str, edition: str, name: str) -> Path:
 
 
 def save_placement(store: Path, placement: Placement) -> bool:
-    """Put a placement into the store, in the place of an older one; False when it is there already, byte for byte."""
+    """Put a placement into the store, in the place of an older one; False when it is there already.
+
+    Raises `InfrastructureError`: `no_space`, `read_only`.
+    """
     path = placement_file(store, placement.task, placement.edition, placement.method.name)
     if path.exists() and load_placement(path) == placement:
         return False
-    atomic.write_json(path, placement.model_dump(mode="json"))
+    with atomic.refusals(path):
+        atomic.write_json(path, placement.model_dump(mode="json"))
     return True
 
 

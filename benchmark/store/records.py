@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from benchmark import atomic, parts
 from benchmark.contract import Aggregate, Method, Record, RunRecord, Score
 from benchmark.errors import DataError
+from benchmark.store import manifest
 from benchmark.store.tables import scores_from_csv, scores_to_csv
 
 
@@ -74,13 +75,19 @@ def save_score(
     record: ScoreRecord,
     scores: Iterable[Score],
     contributions: Mapping[str, Mapping[str, Any]] | None = None,
+    payload: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put a score into the store; `contributions` are what cases add to set-level metrics, by metric id and case id."""
-    with atomic.folder(score_folder(store, record.key)) as folder:
+    """Put a score into the store; `contributions` are what cases add to set-level metrics, by metric id and case id.
+
+    `payload` is what the scoring key is the hash of. Raises `InfrastructureError`: `no_space`, `read_only`; nothing is left then.
+    """
+    target = score_folder(store, record.key)
+    with atomic.refusals(target), atomic.folder(target) as folder:
         if contributions:
             (folder / "parts.pickle").write_bytes(parts.dumps(contributions))
         (folder / "cases.csv").write_text(scores_to_csv(scores), "utf-8")
         atomic.write_json(folder / "score.json", record.model_dump(mode="json"))
+        manifest.seal(folder, payload)
 
 
 def load_case_scores(store: Path, key: str) -> list[Score]:
