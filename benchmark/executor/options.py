@@ -89,7 +89,7 @@ def _local(config: ExecutorConfig) -> dict[str, Any]:
     options.setdefault("n_workers", config.workers or 1)
     options.setdefault("threads_per_worker", 2)
     options.setdefault("processes", True)
-    options.setdefault("dashboard_address", None)
+    options.setdefault("dashboard_address", ":0")  # any free port
     resources = declared(config.gpus, config.memory_mb * 2**20, options["threads_per_worker"])
     options.setdefault("resources", resources)
     return options

@@ -72,7 +72,7 @@ def carry_out(function: Callable[[Any], Any], job: Any, gpus: int, expected: str
     return result
 
 
-def _wanted(here: Any, key: str) -> bool:
+def _wanted(here: Any, key: object) -> bool:
     """Whether the scheduler still wants the task; one that was released while it ran is kept as cancelled."""
     state = here.state.tasks.get(key)
     return state is not None and state.state not in ("cancelled", "released", "forgotten")
