@@ -97,3 +97,14 @@ def begun_then(chore: Chore) -> str:
         return "second try"
     long(chore)
     return "first try"
+
+
+def mortal_interval(chore: Chore) -> tuple[float, float, str]:
+    """As `mortal`; the last try as `interval`."""
+    mortal(Chore(chore.name, chore.folder, 0, chore.deaths))
+    return interval(chore)
+
+
+def nap(seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)
