@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date as Date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmark import board, dataset, store, validation
 from benchmark.contract import Case, RunRecord, Task
@@ -15,6 +16,7 @@ from benchmark.errors import DataError, SubmissionError
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
 from leaderboard import anonymous, embargo
+from leaderboard.records import Content
 from leaderboard.site import BoardData, CanaryCase, Published, parsed_date, publish
 
 Entry = tuple[Task, Edition, Sequence[tuple[RunRecord, store.ScoreRecord]]]
@@ -91,11 +93,12 @@ def _input(task: Task, edition: Edition, case: Case) -> Callable[[], Volume]:
     return partial(edition.read_input, shown, case.id)
 
 
-def _reference(task: Task, edition: Edition, case: Case, slug: str) -> Callable[[], Volume]:
+def _reference(task: Task, edition: Edition, case: Case, slug: str) -> Callable[[], Any]:
+    """A volume or, of points, their JSON."""
     return partial(edition.read_reference, task.reference(slug), case.id)
 
 
-def _prediction(task: Task, edition: Edition, case: Case, run: RunRecord, root: Path) -> Volume | None:
+def _prediction(task: Task, edition: Edition, case: Case, run: RunRecord, root: Path) -> Content | None:
     if any(item.case == case.id and item.code for item in run.cases):
         return None
     socket = task.output(task.scoring.prediction)
@@ -105,48 +108,47 @@ def _prediction(task: Task, edition: Edition, case: Case, run: RunRecord, root: 
         content = validation.read_prediction(path, task, socket, grid if isinstance(grid, Volume) else None)
     except SubmissionError:
         return None
-    return content if isinstance(content, Volume) else None
+    return content if isinstance(content, Volume | Mapping) else None
 
 
 def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry]:
-    """Everything in the store that fits the data and the scoring code of now: the newest run of each submission.
+    """Everything in the store that fits the data and the scoring code of now: one run a submission, see `scored`.
 
     One entry a task and edition; of a task's editions the real ones come first, but for a sample too small to compare on.
     Runs whose data edition is gone, or that have no score by the present scorer, are left out.
     """
-    runs = _runs(root)
+    runs, placements = _runs(root), store.load_placements(root)
     found: list[Entry] = []
     for folder in folders:
-        names = sorted({run.edition for run in runs if run.task == folder.task.name})
+        task = folder.task
+        names = sorted(
+            {run.edition for run in runs if run.task == task.name}
+            | {p.edition for p in placements if p.task == task.name}
+        )
         editions = []
         for name in names:
             try:
-                editions.append(dataset.load(data, folder.task, name))
+                editions.append(dataset.load(data, task, name))
             except DataError:
                 continue
         # A sample that the task does not show off, being too small to compare on, comes last.
-        small = "sample" if folder.task.shown_edition == "phantom" else ""
+        small = "sample" if task.shown_edition == "phantom" else ""
         order = [(e.info.edition == small, e.info.kind != "real", e.info.edition) for e in editions]
         for _, edition in sorted(zip(order, editions, strict=True), key=lambda pair: pair[0]):
-            scored = _scored(
-                folder.task,
-                edition,
-                [r for r in runs if (r.task, r.edition) == (folder.task.name, edition.info.edition)],
-                root,
-            )
-            if scored:
-                found.append((folder.task, edition, scored))
+            rows = _rows(task, edition, runs, placements, root)
+            if rows:
+                found.append((task, edition, rows))
     return found
 
 
 def scored(task: Task, edition: Edition, root: Path) -> list[tuple[RunRecord, store.ScoreRecord]]:
-    """The newest run of each submission on one edition, with its score by the present scorer."""
-    return _scored(
-        task,
-        edition,
-        [run for run in _runs(root) if (run.task, run.edition) == (task.name, edition.info.edition)],
-        root,
-    )
+    """One run of each submission on one edition, with its score by the present scorer.
+
+    A placement says which run stands for a submission, and the row takes what the submission says of itself from there: two that
+    share an image share a run, and a title may change without one. Where a board has none, as after `radbench run`, the newest run
+    of each name stands for it; beside placements only reference models do without.
+    """
+    return _rows(task, edition, _runs(root), store.load_placements(root, task.name, edition.info.edition), root)
 
 
 def _runs(root: Path) -> list[RunRecord]:
@@ -158,14 +160,36 @@ def _runs(root: Path) -> list[RunRecord]:
     ]
 
 
-def _scored(
-    task: Task, edition: Edition, runs: Sequence[RunRecord], root: Path
+def _rows(
+    task: Task,
+    edition: Edition,
+    runs: Sequence[RunRecord],
+    placements: Sequence[store.Placement],
+    root: Path,
 ) -> list[tuple[RunRecord, store.ScoreRecord]]:
-    cases = [*edition.split("canary"), *edition.split("test")]
-    newest: dict[str, tuple[float, RunRecord, store.ScoreRecord]] = {}
-    for run in runs:
-        score = store.load_score(root, store.scoring_key(run.key, task, edition, cases))
+    here = (task.name, edition.info.edition)
+    own = {run.key: run for run in runs if (run.task, run.edition) == here}
+    placed = {item.method.name: item for item in placements if (item.task, item.edition) == here}
+    found: dict[str, tuple[RunRecord, store.ScoreRecord]] = {}
+    for name, item in sorted(placed.items()):
+        run = own.get(item.run)
+        score = _score(task, edition, run, root) if run is not None else None
+        if run is not None and score is not None:
+            said = {"method": item.method}
+            found[name] = (run.model_copy(update=said), score.model_copy(update=said))
+    newest: dict[str, float] = {}
+    for run in own.values():
+        name = run.method.name
+        if name in placed or (placed and not run.method.baseline):
+            continue
+        score = _score(task, edition, run, root)
         made = (store.run_folder(root, run.key) / "run.json").stat().st_mtime
-        if score is not None and (run.method.name not in newest or newest[run.method.name][0] < made):
-            newest[run.method.name] = (made, run, score)
-    return [(run, score) for _, run, score in newest.values()]
+        if score is not None and made > newest.get(name, float("-inf")):
+            newest[name] = made
+            found[name] = (run, score)
+    return list(found.values())
+
+
+def _score(task: Task, edition: Edition, run: RunRecord, root: Path) -> store.ScoreRecord | None:
+    cases = [*edition.split("canary"), *edition.split("test")]
+    return store.load_score(root, store.scoring_key(run.key, task, edition, cases))

@@ -1,0 +1,374 @@
+"""From the state of the workplace to what is due. A pure function: it reads no file, asks no clock and starts nothing.
+
+Two keys decide. A run is due when the store has none under its *inference* key: image, inputs, limits, flags. A score is due when
+there is none under its *scoring* key: run, references, scorer, metric section. A row changes when the run that stands for a
+submission, or what the submission says of itself, does. The site is made anew when anything that a page shows has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, cast
+
+from benchmark import store
+from benchmark.contract import Limits, Method, Task
+from benchmark.dataset import Edition
+from benchmark.nightly.admission import Admitted, admit
+from benchmark.nightly.state import Basis, EditionState, Image, State
+from benchmark.nightly.work import Place, Plan, Publish, Run, ScoreRun, Stopped, TakeIn, Waiting
+from benchmark.store import Placement
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A submission, ours or a stranger's, that wants a row on an edition."""
+
+    method: Method
+    image: Image
+    limits: Limits
+    entry: str = ""
+    received: str = ""
+    phase: str = ""
+    counts: bool = False
+
+
+def plan(state: State) -> Plan:
+    """What is due. The same state gives the same plan, whatever the order of its parts."""
+    admitted, waiting = admit(state)
+    subjects, take_ins, more = _subjects(state, admitted)
+    runs: list[Run] = []
+    scores: list[ScoreRun] = []
+    places: list[Place] = []
+    boards: dict[str, _Board] = {}
+    for (task_name, edition_name), wanting in sorted(subjects.items()):
+        task = state.tasks[task_name]
+        edition = next((e for e in state.editions.get(task_name, ()) if e.name == edition_name), None)
+        if edition is None or edition.problem is not None:
+            more += [_stuck(s, task_name, edition_name, edition is None) for s in wanting if s.entry]
+            continue
+        found = boards[f"{task_name}/{edition_name}"] = _Board(task, edition)
+        own_runs, own_scores, own_places = _board_work(state, found, wanting)
+        runs, scores, places = [*runs, *own_runs], [*scores, *own_scores], [*places, *own_places]
+    runs.sort(key=_urgency)
+    position = {run.key: number for number, run in enumerate(runs)}
+    shown = _shown(state, boards)
+    return Plan(
+        take_ins=tuple(take_ins),
+        runs=tuple(runs),
+        scores=tuple(sorted(scores, key=lambda s: (position.get(s.run, -1), s.key))),
+        places=tuple(sorted(places, key=lambda p: p.key)),
+        publish=_publish(state, shown, places, scores),
+        waiting=(*waiting, *more),
+        stopped=tuple(_stopped(state)),
+        shown=shown,
+    )
+
+
+def basis(state: State) -> dict[str, Basis]:
+    """What the keys of each board have in common now, for the words of the next plan."""
+    return {
+        f"{name}/{edition.name}": _Board(state.tasks[name], edition).basis
+        for name, editions in state.editions.items()
+        if name in state.tasks
+        for edition in editions
+    }
+
+
+def _urgency(run: Run) -> tuple[Any, ...]:
+    """Those for which most rows wait first; then strangers' before our own, the oldest first."""
+    return (-len(run.names), not run.entry, run.received, run.task, run.edition, run.key)
+
+
+def _subjects(
+    state: State, admitted: Sequence[Admitted]
+) -> tuple[dict[tuple[str, str], list[_Subject]], list[TakeIn], list[Waiting]]:
+    """Who wants a row on which edition; whose image must be taken in first."""
+    subjects: dict[tuple[str, str], list[_Subject]] = {}
+    take_ins: list[TakeIn] = []
+    counted = {a.entry for a in state.attempts if a.counted}
+    for found in admitted:
+        entry, submission = found.state.entry, found.state.entry.submission
+        task = state.tasks[submission.task]
+        own = found.phase.edition if found.phase else None
+        editions = (own,) if own else state.chosen.get(task.name, ())
+        usable = {e.name for e in state.editions.get(task.name, ()) if e.problem is None}
+        image = found.state.image
+        if image is None and usable & set(editions):
+            why = f"handed in at {entry.received}; its image has not been taken in by this engine yet"
+            take_ins.append(
+                TakeIn(key=f"image:{entry.id}", entry=entry.id, name=submission.method.name, task=task.name, why=why)
+            )
+        for edition in editions:
+            if image is not None or edition not in usable:
+                subject = _Subject(
+                    submission.method,
+                    image or Image("", ()),
+                    submission.limits(task),
+                    entry.id,
+                    entry.received,
+                    found.phase.name if found.phase else "",
+                    entry.id not in counted,
+                )
+                subjects.setdefault((task.name, edition), []).append(subject)
+    for baseline in state.baselines:
+        if baseline.task in state.tasks:
+            task = state.tasks[baseline.task]
+            phases = tuple(phase.edition for phase in task.phases if phase.edition)
+            for edition in dict.fromkeys((*state.chosen.get(task.name, ()), *phases)):
+                subject = _Subject(baseline.method, baseline.image, task.limits)
+                subjects.setdefault((task.name, edition), []).append(subject)
+    return subjects, take_ins, []
+
+
+class _Board:
+    """One task on one edition: makes keys, and hashes once what many keys have in common."""
+
+    def __init__(self, task: Task, edition: EditionState) -> None:
+        self.task, self.edition = task, edition
+        # It has what keys ask of an edition: the hashes.
+        self._as_edition = cast(Edition, edition)
+        self._scoring = _filled(lambda run: store.scoring_payload(run, task, self._as_edition, edition.cases), "run")
+        self._inference: dict[tuple[str, tuple[str, ...]], Callable[[str], str]] = {}
+
+    def run_key(self, subject: _Subject) -> str:
+        """Inference key of a subject here."""
+        same = (subject.limits.model_dump_json(), subject.image.flags)
+        if same not in self._inference:
+            task = self.task.model_copy(update={"limits": subject.limits})
+            self._inference[same] = _filled(
+                lambda digest: store.inference_payload(
+                    digest, task, self._as_edition, self.edition.cases, subject.image.flags
+                ),
+                "submission",
+            )
+        return self._inference[same](subject.image.digest)
+
+    def score_key(self, run: str) -> str:
+        """Scoring key of a run here."""
+        return self._scoring(run)
+
+    @property
+    def basis(self) -> Basis:
+        """What its keys have in common."""
+        payload = store.scoring_payload("", self.task, self._as_edition, self.edition.cases)
+        metrics = {key: value for key, value in payload.items() if key not in ("run", "references", "scorer")}
+        return Basis(
+            inputs=self.edition.inputs,
+            references=self.edition.references,
+            limits=self.task.limits.model_dump_json(),
+            metrics=store.digest(metrics),
+            scorer=store.scorer_version(),
+        )
+
+
+HOLE = "\0hole\0"
+
+
+def _filled(payload: Callable[[str], dict[str, Any]], field: str) -> Callable[[str], str]:
+    """`store.digest(payload(value))` as a function of the value, which stands under `field`; all else is written out once."""
+    before, after = store.canonical(payload(HOLE)).split(store.canonical(HOLE))
+    assert before.endswith(f'"{field}":')
+    return lambda value: store.digest_of_text(f"{before}{store.canonical(value)}{after}")
+
+
+def _board_work(
+    state: State, board: _Board, wanting: Sequence[_Subject]
+) -> tuple[list[Run], list[ScoreRun], list[Place]]:
+    task, edition = board.task.name, board.edition.name
+    by_run: dict[str, list[_Subject]] = {}
+    for subject in wanting:
+        by_run.setdefault(board.run_key(subject), []).append(subject)
+    before = state.before.get(f"{task}/{edition}")
+    runs, scores, places = [], [], []
+    for key, sharing in by_run.items():
+        sharing = sorted(sharing, key=lambda s: (not s.entry, s.received, s.method.name))
+        names = tuple(s.method.name for s in sharing)
+        needs: list[str] = []
+        first = sharing[0]
+        if key not in state.runs:
+            needs.append(key)
+            runs.append(
+                Run(
+                    key=key,
+                    task=task,
+                    edition=edition,
+                    digest=first.image.digest,
+                    flags=first.image.flags,
+                    limits=first.limits,
+                    names=names,
+                    entry=first.entry,
+                    received=first.received,
+                    why=_why_run(state, board, sharing, before),
+                )
+            )
+        score = board.score_key(key)
+        if score not in state.scores:
+            why = "its run is due" if needs else _why_score(state, board, sharing, key, before)
+            scores.append(
+                ScoreRun(key=score, run=key, task=task, edition=edition, names=names, why=why, waits_for=tuple(needs))
+            )
+            needs.append(score)
+        places += _places(state, board, key, sharing, tuple(needs))
+    return runs, scores, places
+
+
+def _places(state: State, board: _Board, run: str, sharing: Sequence[_Subject], needs: tuple[str, ...]) -> list[Place]:
+    found = []
+    for subject in sharing:
+        wanted = Placement(
+            method=subject.method,
+            entry=subject.entry,
+            task=board.task.name,
+            edition=board.edition.name,
+            run=run,
+            received=subject.received,
+            limits=subject.limits,
+        )
+        standing = state.standing.get((wanted.task, wanted.edition, wanted.method.name))
+        counts = subject.counts and bool(subject.entry)
+        if standing == wanted and not counts:
+            continue
+        if standing is None:
+            why = "new row"
+        elif standing.run != run:
+            why = "another run stands for it"
+        elif standing == wanted:
+            why = "its attempt has not been counted yet"
+        else:
+            why = _what_changed(standing, wanted)
+        found.append(
+            Place(
+                key=f"{wanted.task}/{wanted.edition}/{wanted.method.name}",
+                placement=wanted,
+                phase=subject.phase,
+                counts=counts,
+                why=why,
+                waits_for=needs,
+            )
+        )
+    return found
+
+
+def _what_changed(standing: Placement, wanted: Placement) -> str:
+    fields = [name for name in Method.model_fields if getattr(standing.method, name) != getattr(wanted.method, name)]
+    return f"it says something else of itself: {', '.join(fields)}" if fields else "handed in anew, with the same image"
+
+
+def _why_run(state: State, board: _Board, sharing: Sequence[_Subject], before: Basis | None) -> str:
+    task, edition = board.task, board.edition
+    reasons: dict[str, None] = {}
+    for subject in sharing:
+        standing = state.standing.get((task.name, edition.name, subject.method.name))
+        if standing is None:
+            reasons[f"new: handed in at {subject.received}" if subject.entry else "new reference model here"] = None
+        elif standing.entry != subject.entry:
+            reasons[f"a new version was handed in at {subject.received}"] = None
+        elif standing.limits != subject.limits:
+            changed = [
+                f"{name} {getattr(standing.limits, name)} → {getattr(subject.limits, name)}"
+                for name in Limits.model_fields
+                if getattr(standing.limits, name) != getattr(subject.limits, name)
+            ]
+            reasons[f"its limits changed: {', '.join(changed)}"] = None
+        elif before is not None and before.inputs != edition.inputs:
+            reasons["the inputs of the data edition changed"] = None
+        else:
+            what = "the engine or its flags" if subject.entry else "code, configuration or weights of the model"
+            reasons[f"{what} changed" if before is not None else f"the inputs, or {what}, changed"] = None
+    return "; ".join(reasons)
+
+
+def _why_score(state: State, board: _Board, sharing: Sequence[_Subject], run: str, before: Basis | None) -> str:
+    standing = [state.standing.get((board.task.name, board.edition.name, s.method.name)) for s in sharing]
+    if not any(found is not None and found.run == run for found in standing):
+        return "the run is there, and it has no score yet"
+    if before is None:
+        return "the scorer, the metrics or the references changed"
+    now = board.basis
+    changed = [
+        words
+        for name, words in (
+            ("scorer", "the scoring code"),
+            ("metrics", "the task's metric section"),
+            ("references", "the references of the data edition"),
+        )
+        if getattr(now, name) != getattr(before, name)
+    ]
+    return f"{' and '.join(changed)} changed" if changed else "it has no score by the present scorer"
+
+
+def _stuck(subject: _Subject, task: str, edition: str, missing: bool) -> Waiting:
+    """A submission whose edition cannot be used."""
+    what = "has not been prepared yet" if missing else "is being mended by the organiser"
+    return Waiting(
+        entry=subject.entry,
+        name=subject.method.name,
+        team=subject.method.team,
+        task=task,
+        phase=subject.phase,
+        sentence=f"The data edition {edition!r} {what}; it waits.",
+        person=True,
+    )
+
+
+def _stopped(state: State) -> Iterable[Stopped]:
+    for name, problem in sorted(state.task_problems.items()):
+        yield Stopped(task=name, code=problem.code, sentence=problem.sentence)
+    for name, editions in sorted(state.editions.items()):
+        for edition in editions:
+            if edition.problem is not None:
+                problem = edition.problem
+                yield Stopped(task=name, edition=edition.name, code=problem.code, sentence=problem.sentence)
+
+
+def _publish(state: State, shown: str, places: Sequence[Place], scores: Sequence[ScoreRun]) -> Publish | None:
+    if needs := [*(s.key for s in scores), *(p.key for p in places)]:
+        rows = sorted({p.key for p in places} | {f"{s.task}/{s.edition}/{n}" for s in scores for n in s.names})
+        why = f"{len(rows)} row{'s' if len(rows) != 1 else ''} change" + ("s" if len(rows) == 1 else "")
+        return Publish(digest="", why=why, waits_for=tuple(needs))
+    if shown == state.published:
+        return None
+    if not state.placements and not state.runs:
+        return None
+    if not state.published:
+        why = "the site has not been published yet, or is not as it was left"
+    else:
+        why = "something that a page shows has changed: a title, a task's text, an embargo that ended, or the code of the pages"
+    return Publish(digest=shown, why=why)
+
+
+def _shown(state: State, boards: Mapping[str, _Board]) -> str:
+    """Hash of all that a page is made from, without reading a run or a score: those never change under their keys."""
+    today: date = state.now.date()
+    rows: dict[str, list[Any]] = {}
+    for placement in state.placements:
+        name = f"{placement.task}/{placement.edition}"
+        board = boards.get(name)
+        if board is None:
+            rows.setdefault(name, []).append([placement.run, placement.method.model_dump_json()])
+            continue
+        score = board.score_key(placement.run)
+        method = placement.method
+        hidden = method.embargo is not None and today < method.embargo
+        rows.setdefault(name, []).append(
+            [placement.run, score if score in state.scores else "", method.model_dump_json(), hidden]
+        )
+    return store.digest(
+        {
+            "code": state.code,
+            "base_url": state.base_url,
+            "tasks": {name: task.model_dump(mode="json") for name, task in state.tasks.items()},
+            "editions": {
+                f"{name}/{edition.name}": edition.content for name, held in state.editions.items() for edition in held
+            },
+            "rows": {name: sorted(own) for name, own in rows.items()},
+            # Runs without a placement, such as those of `radbench run`, have rows too.
+            "runs": store.digest(sorted(state.runs)),
+            "scores": store.digest(sorted(state.scores)),
+        }
+    )
+
+
+__all__ = ["basis", "plan"]

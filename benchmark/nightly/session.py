@@ -1,0 +1,105 @@
+"""One night from the lease to the report: what the command calls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from benchmark import lease
+from benchmark.errors import DataError, InfrastructureError, RadbenchError
+from benchmark.nightly import failures, morning
+from benchmark.nightly.gather import Surroundings
+from benchmark.nightly.hands import Hands, MachineHands
+from benchmark.nightly.night import Night, new_folder
+from benchmark.nightly.nightlog import NightLog
+from benchmark.nightly.report import NightReport, text
+
+Bars = Callable[[str, int, int], None]
+
+
+def hold(
+    around: Surroundings,
+    *,
+    say: Callable[[str], None],
+    bars: Bars | None = None,
+    hands: Callable[[NightLog], Hands] | None = None,
+) -> tuple[NightReport | None, RadbenchError | None]:
+    """Hold a night and return its report; None, and why, where it could not even begin, such as when another one is at work.
+
+    All that goes wrong in the night is in the report, also that it was ended from outside. Raises what is a fault of radbench.
+    """
+    around.work.root.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(lease.hold(around.work.root, "radbench nightly"))
+        except InfrastructureError as error:
+            return None, error
+        return _held(around, held, say, bars, hands), None
+
+
+def _held(
+    around: Surroundings,
+    held: lease.Lease,
+    say: Callable[[str], None],
+    bars: Bars | None,
+    hands: Callable[[NightLog], Hands] | None,
+) -> NightReport:
+    from datetime import UTC, datetime
+
+    folder = new_folder(around.work.root / "nights", datetime.now(UTC).date().isoformat())
+    log = NightLog(folder, say)
+
+    def progress(label: str, done: int, total: int) -> None:
+        log.progress(label, done, total)
+        if bars is not None:
+            bars(label, done, total)
+
+    working = hands(log) if hands else MachineHands(around, progress=progress, say=log.say)
+    started, begin = working.now(), working.monotonic()
+    night = Night(around, working, folder, log.say, held)
+    if held.took_over:
+        night.notes.append(held.took_over)
+        log.say(held.took_over)
+    try:
+        with _told(night):
+            night.carry_out()
+        with _told(night):
+            morning.tell(night)
+        report = morning.made(night, started, working.monotonic() - begin)
+        _finished(night, report)
+        morning.keep(report, folder)
+        log.note(text(report))
+        return report
+    finally:
+        log.close()
+
+
+@contextlib.contextmanager
+def _told(night: Night) -> Iterator[None]:
+    """What ends a night goes into its report. A fault of radbench goes on, after its traceback was kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        night.interrupted = True
+    except (InfrastructureError, DataError) as error:
+        night.needs_person(f"{error.code}: {error.sentence}")
+    except Exception as error:
+        night.broke(failures.classify(error, "publish"))
+
+
+def _finished(night: Night, report: NightReport) -> None:
+    if not night.planned and not report.failed:
+        return
+    done = {"runs": len(report.runs), "scores": len(report.scores), "rows": len(report.rows)}
+    failed: dict[str, int] = {}
+    for item in report.failed:
+        failed[item.code] = failed.get(item.code, 0) + 1
+    with _told(night):
+        night.around.ledger.append(
+            "night_finished",
+            night=report.night,
+            exit_code=report.exit_code,
+            done={name: count for name, count in done.items() if count},
+            failed=failed,
+            seconds=report.seconds,
+        )
