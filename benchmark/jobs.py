@@ -56,7 +56,8 @@ class RunJob:
     engine: str = ""
     """Container engine for an entry; empty: the first that works."""
     gpu: str = ""
-    """Empty: one GPU where the manifest asks for it; `any`: one; `none`: none; else an index or UUID, or `all`."""
+    """Empty: one GPU where the manifest asks for it; `none`: none; anything else: one. Which one is the executor's to say; where it
+    says nothing, an index, a UUID or `all` is taken as it is."""
     cache: Path | None = None
     """Where Apptainer keeps images that were taken in."""
 
@@ -252,13 +253,11 @@ def _engine(job: RunJob, resolved: Resolved) -> tuple[Engine, str]:
 
 
 def device(job: RunJob, resolved: Resolved) -> str:
-    """The GPU for the container: what the job names, or the one that the executor gave this process; empty for none."""
+    """The GPU for the container: the one that the executor gave this process, else what the job names; empty for none."""
     if not resolved.gpu:
         return ""
-    if job.gpu not in ("", "any"):
-        return job.gpu
     given = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
-    return given[0] if given else "all"
+    return given[0] if given else "all" if job.gpu in ("", "any") else job.gpu
 
 
 @lru_cache(maxsize=1)

@@ -31,7 +31,7 @@ class Capacity:
 def capacity(config: ExecutorConfig) -> Capacity:
     """What the configuration gives to jobs; what it leaves open is looked up."""
     cores = cores_here()
-    devices = gpus_here() if config.gpus < 0 else chosen(config.gpus)
+    devices = config.gpus if isinstance(config.gpus, tuple) else gpus_here() if config.gpus < 0 else chosen(config.gpus)
     # A job with a GPU mostly waits for it, so each GPU comes with a core more: scoring goes on beside it.
     jobs = config.workers or cores + len(devices)
     return Capacity(

@@ -25,9 +25,9 @@ class ExecutorConfig(Record):
     memory_mb: int = Field(default=0, ge=0)
     """Memory for jobs, in MiB; local: of this machine in all (0: nine tenths of what it or its control group has); Dask: of each worker
     that `cluster` starts (0: what the cluster's own options say)."""
-    gpus: int = Field(default=-1, ge=-1)
-    """GPUs for jobs; local: of this machine (-1: all that NVML sees, or that CUDA_VISIBLE_DEVICES leaves); Dask: of each worker that
-    `cluster` starts (-1: none)."""
+    gpus: int | tuple[str, ...] = -1
+    """GPUs for jobs; local: how many of this machine, or which, by index or UUID (-1: all that NVML sees, or that CUDA_VISIBLE_DEVICES
+    leaves); Dask: how many each worker that `cluster` starts has (-1: none)."""
     retries: int = Field(default=2, ge=0)
     """How often a job is done again when its worker was killed, such as for want of memory."""
     address: str = ""
@@ -39,8 +39,17 @@ class ExecutorConfig(Record):
     wait_seconds: float = Field(default=60, gt=0)
     """Dask: how long to try to reach the scheduler, at the start and after the connection was lost."""
 
+    @property
+    def gpus_each(self) -> int:
+        """Dask: GPUs of each worker that `cluster` starts."""
+        return max(self.gpus, 0) if isinstance(self.gpus, int) else len(self.gpus)
+
     @model_validator(mode="after")
     def _consistent(self) -> ExecutorConfig:
+        if isinstance(self.gpus, int) and self.gpus < -1:
+            raise ValueError(f"gpus: found {self.gpus}, expected a number, or -1 for all")
+        if self.kind == "dask" and not isinstance(self.gpus, int):
+            raise ValueError('gpus: a list is for kind = "local"; Dask counts them')
         if self.kind == "dask" and bool(self.address) == bool(self.cluster):
             raise ValueError('kind = "dask" needs either address or cluster')
         if self.kind == "local" and (named := [n for n in ("address", "cluster", "options") if getattr(self, n)]):

@@ -45,15 +45,15 @@ def _jobqueue(config: ExecutorConfig) -> tuple[dict[str, Any], list[str]]:
     options.setdefault("python", sys.executable)
     memory = parse_bytes(options["memory"]) if options.get("memory") else 0
     share = memory * SHARE / options["processes"]
-    resources = declared(config.gpus, share, options["cores"] / options["processes"])
+    resources = declared(config.gpus_each, share, options["cores"] / options["processes"])
     given = list(options.get("worker_extra_args", ()))
     if "--resources" not in given and resources:
         options["worker_extra_args"] = [*given, "--resources", in_words(resources)]
-    if config.gpus > 0:
+    if config.gpus_each > 0:
         directives = list(options.get("job_extra_directives", ()))
         if config.cluster.endswith(".SLURMCluster"):
             if not any("gres" in line or "gpus" in line for line in directives):
-                options["job_extra_directives"] = [*directives, f"--gres=gpu:{config.gpus}"]
+                options["job_extra_directives"] = [*directives, f"--gres=gpu:{config.gpus_each}"]
         elif not directives:
             remarks.append(
                 "executor.options.job_extra_directives asks for no GPU; each queue has its own words for it, see docs/organisers.md."
@@ -68,15 +68,15 @@ def _jobqueue(config: ExecutorConfig) -> tuple[dict[str, Any], list[str]]:
 def _kubernetes(config: ExecutorConfig) -> dict[str, Any]:
     """A cluster of the Dask operator; its pods ask for what a worker declares."""
     options = dict(config.options)
-    resources = declared(config.gpus, config.memory_mb * 2**20 * SHARE, 0)
+    resources = declared(config.gpus_each, config.memory_mb * 2**20 * SHARE, 0)
     if resources:
         options.setdefault("worker_command", ["dask", "worker", "--resources", in_words(resources)])
     if "resources" not in options:
         asked: dict[str, Any] = {}
         if config.memory_mb:
             asked["memory"] = f"{config.memory_mb}Mi"
-        if config.gpus > 0:
-            asked["nvidia.com/gpu"] = config.gpus
+        if config.gpus_each > 0:
+            asked["nvidia.com/gpu"] = config.gpus_each
         if asked:
             options["resources"] = {"requests": dict(asked), "limits": dict(asked)}
     options.setdefault("n_workers", config.workers or 1)
@@ -90,6 +90,6 @@ def _local(config: ExecutorConfig) -> dict[str, Any]:
     options.setdefault("threads_per_worker", 2)
     options.setdefault("processes", True)
     options.setdefault("dashboard_address", ":0")  # any free port
-    resources = declared(config.gpus, config.memory_mb * 2**20, options["threads_per_worker"])
+    resources = declared(config.gpus_each, config.memory_mb * 2**20, options["threads_per_worker"])
     options.setdefault("resources", resources)
     return options

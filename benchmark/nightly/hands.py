@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -111,7 +112,11 @@ class MachineHands:
         from benchmark.executor.config import parse
 
         self._around, self._progress, self._say = around, progress, say
-        self._config = parse(around.config.executor, "radbench.toml")
+        gpu = around.config.nightly.gpu
+        only = (
+            {"gpus": [gpu]} if gpu not in ("", "all") and around.config.executor.get("kind", "local") == "local" else {}
+        )
+        self._config = parse({**only, **around.config.executor}, "radbench.toml")
         self.window = CLUSTER_WINDOW if self._config.kind == "dask" else 2 * (os.cpu_count() or 1)
         self._stack = contextlib.ExitStack()
         self._executor: Executor | None = None
@@ -215,7 +220,8 @@ class MachineHands:
     def close(self) -> None:
         """End what is under way."""
         self._executor = None
-        self._stack.close()
+        # Called while Ctrl-C is on its way, this ends the jobs; else it waits for them.
+        self._stack.__exit__(*sys.exc_info())
 
     @property
     def _cache(self) -> Path:
