@@ -103,6 +103,13 @@ def place(partial: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def replace(partial: Path, target: Path) -> None:
+    """Make the finished file `partial` be `target`, on disk."""
+    _sync_files([partial])
+    partial.replace(target)
+    sync_folder(target.parent)
+
+
 def sync_tree(top: Path) -> None:
     """Flush every file and folder below `top`, and `top` itself, to disk; nothing where there is no such folder."""
     if not top.is_dir():

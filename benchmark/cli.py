@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from benchmark import atomic, cli_organiser, cli_participant, cli_training, console, dataset, store, tasks
+from benchmark import atomic, cli_organiser, cli_participant, cli_store, cli_training, console, dataset, store, tasks
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
 from benchmark.cli_options import edition as edition_of
 from benchmark.contract import SPLITS
@@ -372,6 +372,7 @@ def demo(
 
 cli_organiser.add(app)
 cli_participant.add(app)
+cli_store.add(app)
 cli_training.add(app)
 
 

@@ -210,6 +210,11 @@ def torn_bytes(path: Path) -> int:
     return path.stat().st_size - _whole_bytes(path) if path.exists() else 0
 
 
+def count(path: Path) -> int:
+    """Whole lines of the ledger at `path`."""
+    return sum(1 for _ in _lines(path))
+
+
 def verify(path: Path, published: Sequence[str | Head] = ()) -> list[str]:
     """What is wrong with a ledger, one sentence each; empty when nothing is.
 
@@ -219,10 +224,10 @@ def verify(path: Path, published: Sequence[str | Head] = ()) -> list[str]:
     """
     problems: list[str] = []
     heads: dict[int, str] = {}
-    previous, time, count = START, "", 0
+    previous, time, total = START, "", 0
     if path.exists():
         for number, line in enumerate(_lines(path)):
-            count += 1
+            total += 1
             heads[number] = hashlib.sha256(line).hexdigest()
             try:
                 entry = _parsed(path, number, line)
@@ -241,9 +246,9 @@ def verify(path: Path, published: Sequence[str | Head] = ()) -> list[str]:
         except DataError as error:
             problems.append(f"the head {where}: {error.found}")
             continue
-        if head.sequence >= count:
+        if head.sequence >= total:
             problems.append(
-                f"lines are missing at the end: the head {where} is line {head.sequence + 1}, the ledger has {count}"
+                f"lines are missing at the end: the head {where} is line {head.sequence + 1}, the ledger has {total}"
             )
         elif heads[head.sequence] != head.hash:
             problems.append(f"line {head.sequence + 1} is not the one whose head was {where}")

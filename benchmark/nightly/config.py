@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from benchmark.contract import Name
 from benchmark.errors import UsageError
 from benchmark.record import Record
+from benchmark.store.retention import Retention
 
 FILE = "radbench.toml"
 """Its name in the work folder."""
@@ -52,13 +53,6 @@ class Nightly(Record):
     """What happens after a failure of ours."""
 
 
-class Retention(Record):
-    """`[retention]`: which predictions the store keeps when `radbench store gc` is called."""
-
-    keep_days: int | None = Field(default=None, ge=0)
-    """Days for which the predictions of a run that stands on no board are kept; absent: for ever."""
-
-
 class Site(Record):
     """`[site]`: where the leaderboard is seen."""
 
@@ -72,7 +66,7 @@ class Config(Record):
     nightly: Nightly = Nightly()
     """What takes part and what runs it."""
     retention: Retention = Retention()
-    """Which predictions are kept."""
+    """`[retention]`: which predictions `radbench store gc` keeps."""
     executor: dict[str, Any] = Field(default_factory=dict)
     """Where work is done, see `benchmark.executor`; empty: in processes on this machine."""
     site: Site = Site()
