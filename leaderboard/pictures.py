@@ -1,4 +1,4 @@
-"""Picture strips of canary cases: one axial slice of input, reference, prediction and error, upright and in true proportion.
+"""Slices as pictures: upright and in true proportion, in grey or, for errors, in colour.
 
 Array axes are (z, y, x), geometry is LPS (see `benchmark.image`). A slice is taken along array axis 0 and shown as a
 radiologist expects it: the patient's front at the top, the patient's right on the left of the picture. An oblique slice
@@ -25,7 +25,6 @@ COLOURS = "RdBu_r"
 """Diverging and safe for colour-blind readers: blue where the prediction is too low, white at 0, red where too high."""
 
 _NEGATIVE, _POSITIVE = {"L": "R", "P": "A", "S": "I"}, {"x": "L", "y": "P", "z": "S"}
-_REFERENCE, _PREDICTION = (230, 159, 0), (86, 180, 233)  # orange and sky blue of Okabe and Ito
 
 
 @dataclass(frozen=True)
@@ -141,10 +140,10 @@ def plane_of(volume: Volume, view: View) -> NDArray[np.float32]:
     return np.nan_to_num(plane, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def size_of(shape: tuple[int, int], pixel: tuple[float, float]) -> tuple[int, int]:
-    """Height and width in pixels of a picture of that many voxels, in true proportion, with the longer side `LONG_SIDE`."""
+def size_of(shape: tuple[int, ...], pixel: tuple[float, float], long_side: int = LONG_SIDE) -> tuple[int, int]:
+    """Height and width in pixels of a picture of that many voxels, in true proportion, with that longer side."""
     tall, wide = shape[0] * pixel[0], shape[1] * pixel[1]
-    scale = LONG_SIDE / max(tall, wide)
+    scale = long_side / max(tall, wide)
     return max(1, round(tall * scale)), max(1, round(wide * scale))
 
 
@@ -157,10 +156,13 @@ def resize(plane: NDArray[np.float32], size: tuple[int, int], *, labels: bool = 
 
 def grey(plane: NDArray[np.float32], pixel: tuple[float, float], window: tuple[float, float]) -> Picture:
     """A slice in grey: black at or below the window's low end, white at or above its high end."""
+    return png(Image.fromarray(levels(plane, size_of(plane.shape, pixel), window)), *window)
+
+
+def levels(plane: NDArray[np.float32], size: tuple[int, int], window: tuple[float, float]) -> NDArray[np.uint8]:
+    """Grey levels of a slice as a picture of (height, width): 0 at or below the window's low end, 255 at or above its high end."""
     low, high = window
-    shown = resize(plane, size_of(plane.shape, pixel))
-    levels = np.clip((shown - low) / (high - low), 0, 1)
-    return _png(Image.fromarray(np.round(levels * 255).astype(np.uint8)), low, high)
+    return np.round(np.clip((resize(plane, size) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
 def diverging(
@@ -172,14 +174,14 @@ def diverging(
     """An error map in colour. Outside the mask nothing is scored, so it is left in even grey."""
     low, high = limits
     size = size_of(error.shape, pixel)
-    levels = np.clip((resize(error, size) - low) / (high - low), 0, 1)
+    parts = np.clip((resize(error, size) - low) / (high - low), 0, 1)
     # 251 steps: an odd number, so that an error of 0 is exactly the middle colour; the last entry is the ground outside.
-    steps = np.round(levels * 250).astype(np.uint8)
+    steps = np.round(parts * 250).astype(np.uint8)
     if inside is not None:
         steps[resize(inside.astype(np.float32), size, labels=True) < 0.5] = 251
     picture = Image.fromarray(steps).convert("P")
     picture.putpalette([*_palette().ravel().tolist(), *_GROUND])
-    return _png(picture, low, high)
+    return png(picture, low, high)
 
 
 _GROUND = (128, 132, 136)
@@ -202,47 +204,7 @@ def palette_text() -> str:
     return _palette().tobytes().hex()
 
 
-def outline(
-    ground: NDArray[np.float32],
-    labels: NDArray[np.float32],
-    pixel: tuple[float, float],
-    window: tuple[float, float],
-    *,
-    prediction: bool,
-) -> Picture:
-    """Outlines of the labels on the input, for segmentations: orange for the reference, blue for the prediction."""
-    size = size_of(ground.shape, pixel)
-    base = np.clip((resize(ground, size) - window[0]) / (window[1] - window[0]), 0, 1)
-    colour = np.repeat(np.round(base * 255).astype(np.uint8)[..., None], 3, axis=2)
-    colour[_edges(resize(labels, size, labels=True))] = _PREDICTION if prediction else _REFERENCE
-    return _png(Image.fromarray(colour), *window)
-
-
-def _edges(labels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pixels of a label that touch another label above, below, left or right; two pixels wide."""
-    edge = np.zeros(labels.shape, bool)
-    for axis in (0, 1):
-        for step in (1, 2):
-            moved = np.roll(labels, step, axis), np.roll(labels, -step, axis)
-            edge |= (labels != 0) & ((moved[0] != labels) | (moved[1] != labels))
-    return edge
-
-
-def disagreement(
-    reference: NDArray[np.float32], prediction: NDArray[np.float32], pixel: tuple[float, float]
-) -> Picture:
-    """Where two segmentations differ: red where the prediction has a label that the reference has not, blue the other way."""
-    missed, added = (reference != 0) & (prediction == 0), (prediction != 0) & (reference == 0)
-    other = (reference != 0) & (prediction != 0) & (reference != prediction)
-    levels = np.select([missed, added | other], [-1.0, 1.0], 0.0).astype(np.float32)
-    size = size_of(levels.shape, pixel)
-    steps = np.round((resize(levels, size, labels=True) + 1) * 125).astype(np.uint8)
-    picture = Image.fromarray(steps).convert("P")
-    picture.putpalette(_palette().ravel().tolist())
-    return _png(picture, -1, 1)
-
-
-def _png(picture: Image.Image, low: float, high: float) -> Picture:
+def png(picture: Image.Image, low: float, high: float) -> Picture:
     """Encode without any metadata, so that the same picture is the same bytes."""
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmark.contract import Board, Case, Score
 from benchmark.image import Volume
+
+Content = Volume | Mapping[str, Any]
+"""What a case has to be scored: a volume, or the JSON of points (see `benchmark.metrics.points`), as its socket declares."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,11 @@ class CanaryCase:
     """The case; its split must be `canary`, nothing else is ever pictured."""
     input: Callable[[], Volume]
     """The input that `Task.display` names."""
-    reference: Callable[[], Volume]
+    reference: Callable[[], Content]
     """The scored reference."""
     mask: Callable[[], Volume | None]
     """Where metrics are taken; None means everywhere."""
-    predictions: Mapping[str, Callable[[], Volume | None]]
+    predictions: Mapping[str, Callable[[], Content | None]]
     """By submission name; the loader gives None where the submission failed on this case."""
     scores: Mapping[str, Sequence[Score]]
     """By submission name: the values of this case (rows of other cases are passed over)."""

@@ -22,6 +22,9 @@ from scipy.ndimage import map_coordinates
 from benchmark.contract import Task
 from benchmark.image import Volume
 from leaderboard import pictures
+from leaderboard.rings import Finding, Mark, index_of
+from leaderboard.rings import shown as rings_shown
+from leaderboard.shown import compared
 
 MODELS = 12
 """So many submissions can be looked at in the viewer, the best ranked ones."""
@@ -59,6 +62,14 @@ class Grid:
             if flipped:
                 turned = np.flip(turned, axis)
         return turned[tuple(slice(step // 2 if step > 1 else 0, None, step) for step in self.step)]
+
+    def place(self, index: NDArray[np.float64], shape: Sequence[int]) -> tuple[float, float, float]:
+        """Where a continuous array index comes to lie in the laid array."""
+        placed = []
+        for axis, flipped, step in zip(self.order, self.flip, self.step, strict=True):
+            own = shape[axis] - 1 - float(index[axis]) if flipped else float(index[axis])
+            placed.append((own - (step // 2 if step > 1 else 0)) / step)
+        return (placed[0], placed[1], placed[2])
 
     def slice_of(self, index: int, count: int) -> int:
         """Where slice `index` of `count` along array axis 0 comes to lie along its new axis."""
@@ -140,62 +151,100 @@ def step_of(array: NDArray[np.generic], unit: str) -> float:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Findings of the reference, and the marks of each submission as (name, title, marks) in board order."""
+
+    findings: Sequence[Finding]
+    models: Sequence[tuple[str, str, Sequence[Mark]]]
+
+
+@dataclass(frozen=True)
 class Loaded:
     """What the viewer of one case is made from."""
 
     input: Volume
-    reference: Volume
+    reference: Volume | None
+    """None for a task of points."""
     mask: Volume | None
     predictions: Sequence[tuple[str, str, Volume]]
     """(name, title, volume) in board order."""
     index: int
     """Slice along array axis 0 that the page shows without the viewer."""
+    labels: tuple[int, ...] = ()
+    """Of a segmentation: its labels in the order of their line styles."""
+    points: Points | None = None
 
 
 def viewer(task: Task, case: str, folder: str, loaded: Loaded) -> tuple[str, dict[str, bytes]]:
     """The viewer's description as JSON, for the page, and its scripts by path in the snapshot."""
-    display, socket = task.display, task.reference(task.scoring.reference)
-    grid, overlay = grid_of(loaded.reference), display.overlay
+    display, kind = task.display, compared(task)
+    socket = task.reference(task.scoring.reference)
+    base = loaded.reference if loaded.reference is not None else loaded.input
+    grid = grid_of(base)
     files: dict[str, bytes] = {}
 
     def put(name: str, array: NDArray[np.generic], unit: str) -> dict[str, object]:
         laid = np.ascontiguousarray(grid.lay(array))
         path = f"{folder}cases/{case}/{name}.js"
-        files[path] = packed(f"{case}/{name}", laid, 1.0 if overlay and name != "input" else step_of(laid, unit))
+        files[path] = packed(
+            f"{case}/{name}", laid, 1.0 if kind == "labels" and name != "input" else step_of(laid, unit)
+        )
         return {"key": f"{case}/{name}", "path": path, "bytes": len(files[path])}
 
-    ground = on_grid(loaded.input, loaded.reference)
+    ground = on_grid(loaded.input, base)
     unit = task.input(display.input).unit
-    records = {
-        "input": put("input", ground, unit),
-        "reference": put("reference", _finite(loaded.reference), socket.unit),
-    }
+    shown_unit = unit if kind == "points" else socket.unit
+    records = {"input": put("input", ground, unit)}
+    if loaded.reference is not None:
+        records["reference"] = put("reference", _finite(loaded.reference), socket.unit)
     if loaded.mask is not None:
         records["mask"] = put("mask", (loaded.mask.array != 0).astype(np.uint8), "")
-    models = [
+    models: list[dict[str, object]] = [
         {"name": name, "title": title, **put(f"p-{name}", _finite(volume), socket.unit)}
         for name, title, volume in loaded.predictions[:MODELS]
     ]
     own = display.input_window or display.window
     description = {
         "case": case,
+        "kind": kind,
         "volumes": records,
         "models": models,
         "spacing": grid.spacing,
-        "thin": loaded.reference.array.shape[grid.order[0]] < THIN,
+        "thin": base.array.shape[grid.order[0]] < THIN,
         "placed": grid.placed,
         "plane": ("axial", "coronal", "sagittal")[grid.order.index(0)],
-        "slice": grid.slice_of(loaded.index, loaded.reference.array.shape[0]),
+        "slice": grid.slice_of(loaded.index, base.array.shape[0]),
         "every": max(grid.step),
-        "overlay": overlay,
-        "unit": socket.unit,
-        "windows": [["Task's window", *display.window], *(HU_WINDOWS if socket.unit == "HU" else ())],
+        "unit": shown_unit,
+        "windows": [["Task's window", *display.window], *(HU_WINDOWS if shown_unit == "HU" else ())],
         "inputUnit": unit,
-        "inputWindows": _input_windows(ground, own, unit, socket.unit),
+        "inputWindows": _input_windows(ground, own, unit, shown_unit),
         "error": pictures.error_range(display),
-        "palette": pictures.palette_text(),
+        "palette": pictures.palette_text() if kind == "image" else "",
+        "labels": [[value, display.labels.get(value, f"label {value}")] for value in loaded.labels],
     }
+    if loaded.points is not None:
+        description |= _points(loaded.points, base, grid)
     return json.dumps(description, separators=(",", ":"), sort_keys=True), files
+
+
+def _points(points: Points, volume: Volume, grid: Grid) -> dict[str, object]:
+    """Findings and marks at continuous indices of the laid volume (z, y, x), with lengths in mm."""
+
+    def at(point: Sequence[float]) -> list[float]:
+        return [float(f"{v:.6g}") for v in grid.place(index_of(volume, point), volume.array.shape)]
+
+    return {
+        "findings": [{"at": at(f.point), "radius": f.radius, "number": f.number} for f in points.findings],
+        "marks": {
+            name: [
+                {"at": at(m.point), "reach": m.reach, "p": m.probability, "kind": m.kind, "on": m.on}
+                for m in rings_shown(marks)
+            ]
+            for name, _, marks in points.models
+        },
+        "models": [{"name": name, "title": title} for name, title, _ in points.models],
+    }
 
 
 def _finite(volume: Volume) -> NDArray[np.generic]:

@@ -14,6 +14,7 @@ from leaderboard import numbers
 from leaderboard.charts import bars
 from leaderboard.records import BoardData, CanaryCase
 from leaderboard.scale import Scale, scale_of
+from leaderboard.shown import Strip, compared
 
 KINDS = {
     "phantom": (
@@ -212,52 +213,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture on a page."""
-
-    path: str
-    width: int
-    height: int
-    alt: str
-
-
-@dataclass(frozen=True)
-class StripCell:
-    """A submission's part of a strip."""
-
-    name: str
-    title: str
-    href: str
-    prediction: Shown | None
-    error: Shown | None
-    values: tuple[tuple[str, str], ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Strip:
-    """All pictures of one canary case."""
-
-    case: str
-    input: Shown
-    reference: Shown
-    cells: tuple[StripCell, ...]
-    marks: tuple[str, str, str, str]
-    slice_text: str
-    window: str
-    input_window: str
-    error_window: tuple[str, str, str]
-    unit: str
-    overlay: bool
-    masked: bool
-    viewer: str = ""
-    """What the slice viewer needs to know, as JSON."""
-
-    def cell(self, name: str) -> StripCell | None:
-        return next((cell for cell in self.cells if cell.name == name), None)
-
-
-@dataclass(frozen=True)
 class BoardView:
     """A board as the templates see it."""
 
@@ -352,9 +307,8 @@ def slugs(boards: Sequence[BoardData]) -> list[str]:
 
 
 def pictured(data: BoardData) -> bool:
-    """Whether a board has public cases whose reference has slices to show."""
-    task = data.board.task
-    return bool(data.canary) and task.reference(task.scoring.reference).is_volume
+    """Whether a board has public cases with something to look at."""
+    return bool(data.canary) and compared(data.board.task) is not None
 
 
 def board_view(data: BoardData, slug: str) -> BoardView:

@@ -194,6 +194,8 @@ class Display(Record):
     """Range of the error map (prediction − reference), symmetric about 0."""
     overlay: bool = False
     """Draw reference and prediction as contours on the input (segmentations) instead of side by side."""
+    labels: dict[int, str] = Field(default_factory=dict)
+    """Names of a segmentation's labels by value, for the legend; a label without one is shown as its number."""
 
 
 class Claim(Record):

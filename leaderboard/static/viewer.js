@@ -1,6 +1,7 @@
 // The slice viewer of a canary case: input, reference, prediction and error side by side, linked in slice, plane, window and
-// cursor. Values come as scripts (see leaderboard/viewer.py), so that it also works where the page is opened from disk. What is
-// looked at is kept in the address.
+// cursor; of segmentations their contours, of detections rings and marks (see overlays.js), which can be turned off. Values come
+// as scripts (see leaderboard/viewer.py), so that it also works where the page is opened from disk. What is looked at is kept in
+// the address.
 (function () {
   "use strict";
 
@@ -10,7 +11,8 @@
   var state = read();
   var volumes = {};
   var waiting = {};
-  window.radbench = { receive: function (key, record) { if (waiting[key]) waiting[key](record); } };
+  var over = window.radbench.overlays;
+  window.radbench.receive = function (key, record) { if (waiting[key]) waiting[key](record); };
 
   function read() {
     var found = {};
@@ -92,8 +94,8 @@
 
   // ---- drawing ----
 
-  var palette = new Uint8Array(spec.palette.match(/../g).map(function (h) { return parseInt(h, 16); }));
-  var GROUND = [128, 132, 136], REFERENCE = [230, 159, 0], PREDICTION = [86, 180, 233];
+  var palette = new Uint8Array((spec.palette.match(/../g) || []).map(function (h) { return parseInt(h, 16); }));
+  var GROUND = [128, 132, 136], REFERENCE = [230, 159, 0], PREDICTION = [86, 180, 233], OTHER = [204, 121, 167];
 
   function grey(image, slice, low, high) {
     for (var k = 0; k < slice.values.length; k += 1) {
@@ -112,21 +114,12 @@
     }
   }
 
-  function edges(image, labels, colour) {
-    var w = labels.columns, v = labels.values;
-    for (var k = 0; k < v.length; k += 1) {
-      if (!v[k]) continue;
-      var c = k % w;
-      if ((c && v[k - 1] === v[k]) && (c < w - 1 && v[k + 1] === v[k]) && v[k - w] === v[k] && v[k + w] === v[k]) continue;
-      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = colour[j];
-    }
-  }
-
-  function disagreement(image, prediction, reference) {
+  // Areas on the dimmed input: what only the reference has, what only the prediction has, what has another label in each.
+  function disagreement(image, input, prediction, reference, low, high) {
     for (var k = 0; k < prediction.values.length; k += 1) {
-      var p = prediction.values[k], r = reference.values[k];
-      var step = p && (!r || p !== r) ? 250 : r && !p ? 0 : 125;
-      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = palette[3 * step + j];
+      var p = prediction.values[k], r = reference.values[k], grey = Math.min(Math.max(140 * (input.values[k] - low) / (high - low), 0), 140);
+      var colour = p && !r ? PREDICTION : r && !p ? REFERENCE : p !== r ? OTHER : null;
+      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = colour ? colour[j] : grey;
       image.data[4 * k + 3] = 255;
     }
   }
@@ -157,6 +150,7 @@
     out.drawImage(small, 0, 0, target.canvas.width, target.canvas.height);
     target.marks.forEach(function (mark, i) { mark.textContent = p.marks[i]; });
     target.canvas.setAttribute("aria-label", target.name + ", case " + spec.case + ", " + state.plane + " slice " + (Number(state.slice) + 1));
+    return target.canvas;
   }
 
   // ---- controls ----
@@ -176,6 +170,14 @@
     controls.appendChild(make("label", { text: label + " " }, [node]));
     return node;
   }
+
+  var PANES = {
+    image: ["Input", "Reference", "Prediction", "Prediction − reference"],
+    labels: ["Input", "Contours", "Disagreement"],
+    points: ["Input", "Nodules and marks"]
+  };
+
+  function on(layer) { return (state.off || "").split(",").indexOf(layer) < 0; }
 
   function pair(text, fallback) {
     var parts = (text || "").split(",").map(Number);
@@ -197,7 +199,17 @@
     }
     range.addEventListener("input", function () { state.slice = range.value; render(); });
     controls.appendChild(make("label", { class: "slice", text: "Slice " }, [range, position]));
-    if (!spec.overlay) {
+    if (spec.findings && spec.findings.some(function (f) { return f.number; })) {
+      var nodules = spec.findings.filter(function (f) { return f.number; }).map(function (f) {
+        return [String(f.number), f.number + " (" + (2 * f.radius).toFixed(1) + " mm)"];
+      });
+      var go = select("Go to nodule", [["", "\u2026"]].concat(nodules), "", function (v) {
+        var f = spec.findings.filter(function (x) { return String(x.number) === v; })[0];
+        if (f) { state.slice = String(Math.round(f.at[PLANES[state.plane].along])); render(); }
+        go.value = "";
+      });
+    }
+    if (spec.kind !== "labels") {
       var options = spec.windows.map(function (w) { return [w[1] + "," + w[2], w[0]]; });
       preset = select("Window", options.concat([["", "own"]]), "", function (v) { if (v) { state.window = v; render(); } });
       controls.appendChild(make("label", {}, [low, document.createTextNode("to"), high, document.createTextNode(spec.unit)]));
@@ -206,6 +218,8 @@
           if (Number(high.value) > Number(low.value)) { state.window = Number(low.value) + "," + Number(high.value); render(); }
         });
       });
+    }
+    if (spec.kind === "image") {
       var limits = [spec.error[1], spec.error[1] / 2, spec.error[1] / 5, spec.error[1] * 2];
       if (!(Number(state.error) > 0)) state.error = "";
       select("Error", limits.map(function (e) { return [String(e), "±" + number(e) + (spec.unit ? " " + spec.unit : "")]; }), state.error || String(spec.error[1]),
@@ -216,11 +230,27 @@
       select("Input window", spec.inputWindows.map(function (w) { return [w[1] + "," + w[2], w[0]]; }), state.input || first[1] + "," + first[2],
         function (v) { state.input = v === first[1] + "," + first[2] ? "" : v; render(); });
     }
-    ["Input", "Reference", "Prediction", spec.overlay ? "Disagreement" : "Prediction − reference"].forEach(function (name) {
+    if (spec.kind !== "image") {
+      var drawn = make("fieldset", {}, [make("legend", { text: spec.kind === "labels" ? "Contours" : "Signs" })]);
+      [["reference", "Reference"], ["prediction", "Prediction"]].forEach(function (layer) {
+        var box = make("input", { type: "checkbox", "data-layer": layer[0] });
+        box.checked = on(layer[0]);
+        box.addEventListener("change", function () {
+          var off = (state.off || "").split(",").filter(function (name) { return name && name !== layer[0]; });
+          if (!box.checked) off.push(layer[0]);
+          state.off = off.sort().join(",");
+          render();
+        });
+        drawn.appendChild(make("label", {}, [box, document.createTextNode(layer[1])]));
+      });
+      controls.appendChild(drawn);
+    }
+    PANES[spec.kind].forEach(function (name) {
       panes[name] = pane(name);
       grid.appendChild(panes[name].node);
       attach(panes[name].canvas);
     });
+    grid.classList.add("p" + PANES[spec.kind].length);
     host.appendChild(controls);
     host.appendChild(grid);
     host.appendChild(readout);
@@ -252,16 +282,22 @@
       panes[name].cross.style.setProperty("--y", inside ? 100 * y + "%" : "-10%");
     });
     if (!inside || !current) { readout.textContent = "\u00a0"; return; }
-    var k = Math.floor(y * current.reference.rows) * current.reference.columns + Math.floor(x * current.reference.columns);
+    var k = Math.floor(y * current.input.rows) * current.input.columns + Math.floor(x * current.input.columns);
     var unit = spec.unit ? " " + spec.unit : "", words = ["Input " + number(current.input.values[k]) + (spec.inputUnit ? " " + spec.inputUnit : "")];
-    words.push("reference " + number(current.reference.values[k]) + unit);
-    if (current.prediction) {
-      words.push("prediction " + number(current.prediction.values[k]) + unit);
+    [["reference", current.reference], ["prediction", current.prediction]].forEach(function (part) {
+      if (part[1]) words.push(part[0] + " " + (spec.kind === "labels" ? label(part[1].values[k]) : number(part[1].values[k]) + unit));
+    });
+    if (current.prediction && spec.kind === "image") {
       var error = current.prediction.values[k] - current.reference.values[k];
-      if (!spec.overlay) words.push("error " + (error > 0 ? "+" : "") + number(error) + unit);
+      words.push("error " + (error > 0 ? "+" : "") + number(error) + unit);
     }
     if (current.mask && !current.mask.values[k]) words.push("outside the mask, not scored");
     readout.textContent = words.join(" · ");
+  }
+
+  function label(value) {
+    var found = spec.labels.filter(function (l) { return l[0] === value; })[0];
+    return value === 0 ? "background" : found ? found[1] : "label " + value;
   }
 
   var turn = 0;
@@ -269,7 +305,9 @@
   function render() {
     var mine = turn += 1;
     var model = spec.models.filter(function (m) { return m.name === state.model; })[0];
-    var wanted = [load(spec.volumes.input), load(spec.volumes.reference), model ? load(model) : null, spec.volumes.mask ? load(spec.volumes.mask) : null];
+    var wanted = [spec.volumes.input, spec.volumes.reference, model, spec.volumes.mask].map(function (record) {
+      return record && record.key ? load(record) : null;
+    });
     readout.textContent = "Loading …";
     return Promise.all(wanted).then(function (v) {
       if (mine !== turn) return;
@@ -281,7 +319,7 @@
   }
 
   function draw(input, reference, prediction, mask) {
-    var p = PLANES[state.plane], count = reference.shape[p.along];
+    var p = PLANES[state.plane], count = input.shape[p.along];
     range.max = String(count - 1);
     if (state.slice === "" || !(Number(state.slice) >= 0 && Number(state.slice) < count)) {
       state.slice = String(state.plane === spec.plane ? spec.slice : Math.floor(count / 2));
@@ -289,10 +327,8 @@
     var index = Math.floor(Number(state.slice));
     range.value = String(index);
     position.textContent = index + 1 + " of " + count;
-    current = {
-      input: cut(input, state.plane, index), reference: cut(reference, state.plane, index),
-      prediction: prediction && cut(prediction, state.plane, index), mask: mask && cut(mask, state.plane, index)
-    };
+    function here(volume) { return volume && cut(volume, state.plane, index); }
+    current = { input: here(input), reference: here(reference), prediction: here(prediction), mask: here(mask) };
     var first = spec.windows[0], w = pair(state.window, [first[1], first[2]]);
     var own = spec.inputWindows[0], wi = own ? pair(state.input, [own[1], own[2]]) : w;
     if (preset) {
@@ -302,14 +338,8 @@
       if (preset.selectedIndex < 0) preset.value = "";
     }
     show(panes.Input, current.input, function (image) { grey(image, current.input, wi[0], wi[1]); });
-    if (spec.overlay) {
-      show(panes.Reference, current.input, function (image) { grey(image, current.input, wi[0], wi[1]); edges(image, current.reference, REFERENCE); });
-      if (current.prediction) {
-        show(panes.Prediction, current.input, function (image) { grey(image, current.input, wi[0], wi[1]); edges(image, current.prediction, PREDICTION); });
-        show(panes.Disagreement, current.input, function (image) { disagreement(image, current.prediction, current.reference); });
-      }
-      return;
-    }
+    if (spec.kind === "labels") { labels(wi); return; }
+    if (spec.kind === "points") { points(w); return; }
     show(panes.Reference, current.reference, function (image) { grey(image, current.reference, w[0], w[1]); });
     if (current.prediction) {
       show(panes.Prediction, current.prediction, function (image) { grey(image, current.prediction, w[0], w[1]); });
@@ -319,6 +349,33 @@
     }
   }
 
+  function labels(w) {
+    var canvas = show(panes.Contours, current.input, function (image) { grey(image, current.input, w[0], w[1]); });
+    // The reference is wider and below, so that both are seen where they coincide.
+    if (on("reference")) over.contours(canvas, current.reference, spec.labels, over.REFERENCE, on("prediction") && current.prediction ? 4.5 : 3);
+    if (on("prediction") && current.prediction) over.contours(canvas, current.prediction, spec.labels, over.PREDICTION, 2.2);
+    if (!current.prediction) return;
+    show(panes.Disagreement, current.input, function (image) {
+      disagreement(image, current.input, current.prediction, current.reference, w[0], w[1]);
+    });
+  }
+
+  function points(w) {
+    var p = PLANES[state.plane], s = current.input, canvas = show(panes["Nodules and marks"], s, function (image) { grey(image, s, w[0], w[1]); });
+    var own = spec.marks[state.model] || [], shown = on("prediction") && !!spec.marks[state.model];
+    function where(at) {
+      var row = p.up ? s.rows - 1 - at[p.rows] : at[p.rows];
+      return {
+        x: (at[p.columns] + 0.5) * canvas.width / s.columns, y: (row + 0.5) * canvas.height / s.rows,
+        distance: Math.abs(at[p.along] - Number(state.slice)) * spec.spacing[p.along],
+        scale: canvas.width / (s.columns * spec.spacing[p.columns])
+      };
+    }
+    var hit = shown ? own.reduce(function (all, m) { return all.concat(m.on); }, []) : null;
+    if (on("reference")) over.rings(canvas, spec.findings, hit, where);
+    if (shown) over.marks(canvas, own, where);
+  }
+
   // ---- begin: nothing is loaded until a reader asks ----
 
   host.closest(".viewer-part").hidden = false;
@@ -326,7 +383,7 @@
     if (state.slice === undefined) state.slice = "";
     open();
   } else {
-    var size = [spec.volumes.input, spec.volumes.reference, spec.volumes.mask, spec.models[0]].reduce(function (sum, r) { return sum + (r ? r.bytes : 0); }, 0);
+    var size = [spec.volumes.input, spec.volumes.reference, spec.volumes.mask, spec.models[0]].reduce(function (sum, r) { return sum + ((r && r.bytes) || 0); }, 0);
     var button = make("button", { type: "button", class: "plain-button", text: "Open the viewer (loads " + (size / 1e6).toFixed(1) + " MB)" });
     button.addEventListener("click", function () { state.slice = ""; open(); });
     host.appendChild(button);
