@@ -16,13 +16,23 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from benchmark import atomic, cli_organiser, cli_participant, cli_store, cli_training, console, dataset, store, tasks
+from benchmark import (
+    atomic,
+    cli_import,
+    cli_organiser,
+    cli_participant,
+    cli_run,
+    cli_store,
+    cli_training,
+    console,
+    dataset,
+    store,
+    tasks,
+)
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
 from benchmark.cli_options import edition as edition_of
 from benchmark.contract import SPLITS
 from benchmark.errors import DataError, InfrastructureError, RadbenchError, UsageError
-from benchmark.tasks import TaskFolder
-from benchmark.workplace import Workplace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -91,80 +101,10 @@ def prepare(
         if size is not None and not 32 <= size <= 128:
             raise UsageError("bad_value", f"--size {size}", expected="32 to 128 voxels")
         plan = folder.maker("phantom")(**options)
-    _carry_out(folder, plan, workplace(work), workers)
+    cli_import.carry_out(folder, plan, workplace(work), workers)
 
 
-@app.command("import")
-def import_data(
-    format: Annotated[str, typer.Argument(help="Layout of the data set, such as synthrad2023.")],
-    path: Annotated[Path, typer.Argument(help="Folder that holds it.")],
-    workers: Annotated[int, typer.Option(help="Processes; 0 means one a core.")] = 0,
-    task_dirs: TaskDirs = None,
-    work: Work = None,
-) -> None:
-    """Turn a public data set, in its own layout, into an edition."""
-    importers: dict[str, TaskFolder] = {}
-    for folder in tasks.load_all(task_dirs or ()):
-        importers |= dict.fromkeys(getattr(folder.data(), "IMPORTERS", {}), folder)
-    if format not in importers:
-        raise UsageError(
-            "unknown_name", f"there is no importer {format!r}", expected=f"one of {', '.join(sorted(importers))}"
-        )
-    if not path.is_dir():
-        raise UsageError("path", f"there is no folder {path}", expected=f"the root of a {format} tree")
-    folder = importers[format]
-    _carry_out(folder, folder.data().IMPORTERS[format](path), workplace(work), workers)
-
-
-def _carry_out(folder: TaskFolder, plan: dataset.Plan, work: Workplace, workers: int) -> None:
-    label = f"{folder.task.name}/{plan.info.edition}"
-    with console.Bars() as bars:
-        edition = dataset.prepare(
-            work.data, folder.task, plan, workers=workers, progress=lambda done, total: bars.update(label, done, total)
-        )
-    counts = ", ".join(f"{count} {split}" for split, count in edition.info.counts.items())
-    console.out.print(f"{label}: {counts} cases in {edition.root}", markup=False)
-    for source in edition.info.sources:
-        console.out.print(f"  {source.title}. Licence: {source.licence}. Cite: {source.citation}", markup=False)
-
-
-@app.command()
-def run(
-    task: Annotated[str, typer.Argument(help="Task name.")],
-    data: Annotated[str, typer.Option(help="Edition name.")] = "phantom",
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="Baseline; may be given several times (default: all).")
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Models side by side; 0 means one a core.")] = 0,
-    task_dirs: TaskDirs = None,
-    work: Work = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run baselines as submissions on an edition, score them and print the board."""
-    from baselines import catalogue
-    from benchmark import board, demo, scoring
-
-    place = workplace(work)
-    folder = tasks.find(task, task_dirs or ())
-    edition = dataset.load(place.data, folder.task, data)
-    chosen = [catalogue.find(task, name) for name in baseline] if baseline else catalogue.baselines(task)
-    if not chosen:
-        raise UsageError(
-            "unknown_name",
-            f"task {task!r} has no reference model in this distribution",
-            expected="predictions (`radbench score --publish-as`) or a container (`radbench submit`)",
-        )
-    with console.Bars() as bars:
-        records = demo.run_baselines([(folder, edition, item) for item in chosen], place.store, bars.update, workers)
-        cache = scoring.ReferenceCache()
-        scored = [
-            (record, scoring.score_run(folder.task, edition, record, place.store, cache=cache)) for record in records
-        ]
-    result = board.make(folder.task, edition, scored, place.store)
-    if as_json:
-        print_json(result.model_dump(mode="json"))
-    else:
-        console.out.print(console.board_table(result))
+app.command("import")(cli_import.import_data)
 
 
 @app.command()
@@ -371,6 +311,7 @@ def demo(
 
 
 cli_organiser.add(app)
+cli_run.add(app)
 cli_participant.add(app)
 cli_store.add(app)
 cli_training.add(app)

@@ -215,6 +215,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
             ),
             Kind("unreadable_volume", "An image of the data set cannot be read.", "Check the download of that file."),
             Kind(
+                "identity",
+                "The DICOM files still say who the patient is.",
+                "Run it again with `--deidentify`, or de-identify the files first.",
+            ),
+            Kind(
                 "record_invalid",
                 "A stored record is not what this version writes.",
                 "Run the step that wrote it again.",
