@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from benchmark.contract import Split
 from tasks.anatomy import generator
 from tasks.nodule_detection.difficulty import IRREGULAR, PLACES, PURE_GROUND_GLASS, SUBSOLID
+from tasks.patients import Attributes, aged, with_shares
 
-Attributes = Mapping[str, str]
 Kind = Literal["solid", "part_solid", "ground_glass"]
 Place = Literal["vessel", "pleura", "free"]
 
@@ -106,12 +106,7 @@ def _rows(split: Split, seed: int, block: int) -> list[Attributes]:
             for age in AGES
             for sex in ("female", "male")
         ]
-    columns = {}
-    for name, shares in SHARES[split].items():
-        values = [value for value, n in shares.items() for _ in range(n)]
-        order = generator("nodule_detection", "design", seed, split, block, name).permutation(len(values))
-        columns[name] = [values[i] for i in order]
-    return [{name: column[i] for name, column in columns.items()} for i in range(BLOCK[split])]
+    return list(with_shares("nodule_detection", SHARES[split], seed, split, block))
 
 
 def _dealt(rows: Sequence[Attributes], numbers: Sequence[int], rng: np.random.Generator) -> list[int]:
@@ -165,6 +160,4 @@ def patient(seed: int, split: Split, index: int) -> Patient:
     """The patient at this place of the design; the attributes include the age in years."""
     length = BLOCK[split]
     chosen = _block(split, seed, index // length)[index % length]
-    first, last = AGES[chosen.attributes["age_band"]]
-    age = int(generator("nodule_detection", "age", seed, split, index).integers(first, last + 1))
-    return Patient({**chosen.attributes, "age": str(age)}, chosen.nodules)
+    return Patient(aged("nodule_detection", chosen.attributes, AGES, seed, split, index), chosen.nodules)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-NOISE: Mapping[str, float] = {"standard": 25.0, "low": 50.0}
-"""Standard deviation of the noise in HU in the lung by dose, at site A: routine chest CT has 20 to 30, low-dose screening 45 to 90."""
+NOISE: Mapping[str, float] = {"standard": 20.0, "low": 42.0}
+"""Standard deviation of the noise in HU in the lung by dose, at site A: routine chest CT has 20 to 30, low-dose screening
+45 to 90 in voxels of a third of this volume."""
 
 KERNEL: Mapping[str, tuple[float, float]] = {"A": (0.55, 1.0), "B": (0.75, 0.95), "C": (0.45, 1.35)}
 """By site: blur of the reconstruction in pixels, and the noise as a multiple of site A's (a sharper kernel is noisier)."""
@@ -29,7 +30,7 @@ HU_KIND: Mapping[str, tuple[float, float]] = {
 }
 """Mean and spread over nodules of the CT number, by kind of tissue. A part-solid nodule is a shell around a solid core."""
 
-PLACES: Mapping[str, float] = {"vessel": 0.25, "pleura": 0.20, "free": 0.55}
+PLACES: Mapping[str, float] = {"vessel": 0.20, "pleura": 0.20, "free": 0.60}
 """Share of nodules that touch a vessel, that touch the pleura, and that do neither."""
 
 IRREGULAR = 0.30
@@ -38,7 +39,7 @@ IRREGULAR = 0.30
 LOBES = 0.18
 """Amplitude of the lobes as a share of the radius."""
 
-SPOTS: Mapping[str, float] = {"<55": 6.0, "55-69": 8.5, "70+": 12.0}
+SPOTS: Mapping[str, float] = {"<55": 8.0, "55-69": 11.0, "70+": 15.0}
 """Mean number of short bulges on vessels (branchings end on, mucus in a bronchus, a vein's loop): like a nodule, and none."""
 
 BANDS: Mapping[str, float] = {"<55": 0.4, "55-69": 1.2, "70+": 2.6}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Placed:
     centre: Point
     """In the patient's frame, mm."""
     diameter: float
-    """mm; nothing is drawn larger or smaller than it says, lobes apart."""
+    """In the patient's frame, mm."""
     kind: Kind
     place: Place
     irregular: bool
@@ -52,7 +52,11 @@ class Places:
 
 
 def place(rng: np.random.Generator, chest: Chest, wanted: Sequence[Nodule]) -> list[Placed]:
-    """Find a place for each nodule: on a vessel, on the pleura or away from both, and none on another. Large ones first."""
+    """Find a place for each nodule: on a vessel, on the pleura or away from both, and none on another. Large ones first.
+
+    A nodule's diameter is in millimetres of the grid; what comes back is in the patient's frame throughout.
+    """
+    wanted = [replace(nodule, diameter=nodule.diameter / chest.scale) for nodule in wanted]
     edge = {i: max(4.0, 0.6 * nodule.diameter) for i, nodule in enumerate(wanted)}
     placed: dict[int, Placed] = {}
     for i in sorted(edge, key=lambda i: -wanted[i].diameter):
@@ -186,8 +190,8 @@ def distract(rng: np.random.Generator, chest: Chest, age_band: str) -> None:
     for _ in range(int(rng.poisson(difficulty.SPOTS[age_band])) if len(pieces) else 0):
         ax, ay, az, bx, by, bz, thick, _ = (float(v) for v in pieces[int(rng.integers(len(pieces)))])
         along = np.array([bx - ax, by - ay, bz - az])
-        along *= rng.uniform(2, 8) / max(float(np.linalg.norm(along)), 1e-3)
-        radius = min(thick * rng.uniform(1.4, 2.3), 4.4)
+        along *= rng.uniform(1, 6) / max(float(np.linalg.norm(along)), 1e-3)
+        radius = min(max(thick * rng.uniform(1.4, 2.3), 1.7), 4.4)
         bulges.append([ax, ay, az, *(np.array([ax, ay, az]) + along), radius, radius * rng.uniform(0.6, 1.0)])
     if bulges:
         share = chest.draw(np.array(bulges, np.float32)) * chest.coverage(chest.lung)

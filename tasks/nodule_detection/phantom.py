@@ -68,15 +68,15 @@ def points(
     placed: Iterable[lesions.Placed], small: Iterable[tuple[float, float, float]], chest: thorax.Chest
 ) -> dict[str, Any]:
     """The reference: nodules with their diameter, and centres of those too small to count, on the grid's own millimetres."""
-    build_to_grid = _to_grid(chest)
+    to_grid = _to_grid(chest)
     found = empty_points(irrelevant=True)
     for nodule in placed:
         found["points"].append(
-            {"name": nodule.kind, "point": build_to_grid(nodule.centre), "diameter": round(nodule.diameter, 2)}
+            {"name": nodule.kind, "point": to_grid(nodule.centre), "diameter": round(nodule.diameter * chest.scale, 2)}
         )
     for centre in small:
         # Nobody outlines a nodule below 3 mm: as in LUNA16, a diameter that is not known, which takes 10 mm.
-        found["irrelevant"].append({"name": "below 3 mm", "point": build_to_grid(centre), "diameter": -1})
+        found["irrelevant"].append({"name": "below 3 mm", "point": to_grid(centre), "diameter": -1})
     return found
 
 

@@ -59,6 +59,8 @@ class Chest:
     """Distance in mm to the pleura, negative in the lung."""
     fissure: Array
     """Distance in mm to the nearest fissure."""
+    scale: float
+    """Millimetres on the grid a millimetre of the patient's frame: the body is painted at a man's size."""
     vessels: tubes.Tubes
     """Pieces of the vessels in the lungs, in the patient's frame."""
 
@@ -109,7 +111,7 @@ def paint(build: Build, grid: Grid) -> Chest:
         plane += np.clip(0.5 - distance / grid.spacing[1], 0, 1) * (np.float32(value + rng.normal(0, 4)) - plane)
     hu = np.broadcast_to(plane, grid.shape).copy()
     none = np.zeros((0, 8), np.float32)
-    chest = Chest(grid, space, hu, np.zeros(0, np.float32), np.zeros(0, np.float32), none)
+    chest = Chest(grid, space, hu, np.zeros(0, np.float32), np.zeros(0, np.float32), build.scale, none)
 
     narrow = (1 - 0.5 * np.clip((z - 20) / 120, 0, 1) ** 1.5).astype(np.float32)
     cage = _ring(x, y + np.float32(4), np.float32(a - 14) * narrow, np.float32(b - 12) * narrow)
