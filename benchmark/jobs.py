@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from benchmark.image import metaimage
 if TYPE_CHECKING:
     from benchmark.scoring import ReferenceCache
 
+BUSY_SECONDS = 40.0
+"""So long a job waits for another process that is at the same run: a little longer than one that was told to end may take."""
 HARNESS_MB = 300
 """Memory of the harness beside a container, in MiB."""
 SCORER_MB = 1500
@@ -109,16 +112,23 @@ def run(job: RunJob) -> str:
     resolved, edition = resolve(job), _edition(job)
     engine, digest = _engine(job, resolved)
     label = f"{resolved.task.name}: {resolved.method.name}"
-    record = inference.run(
-        resolved.task,
-        edition,
-        resolved.method,
-        digest,
-        engine,
-        root=job.store,
-        progress=lambda _, done, total: progress.report(label, done, total),
-    )
-    return record.key
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            record = inference.run(
+                resolved.task,
+                edition,
+                resolved.method,
+                digest,
+                engine,
+                root=job.store,
+                progress=lambda _, done, total: progress.report(label, done, total),
+            )
+            return record.key
+        except InfrastructureError as error:
+            # A worker that was killed may still be removing its container, while this one was given its job.
+            if error.code != "busy" or time.monotonic() > end:
+                raise
 
 
 def score(job: ScoreJob) -> str:

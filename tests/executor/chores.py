@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark import jobs
 from benchmark.errors import SubmissionError
 from benchmark.executor import progress
+from benchmark.jobs import RunJob
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,9 @@ def mortal_interval(chore: Chore) -> tuple[float, float, str]:
 def nap(seconds: float) -> None:
     """Sleep."""
     time.sleep(seconds)
+
+
+def slow_run(job: RunJob) -> str:
+    """As `jobs.run`, with a pause after each case, in which one can be killed."""
+    with progress.listening(lambda *_: time.sleep(0.2)):
+        return jobs.run(job)
