@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import audit, metrics, parts, store
+from benchmark import audit, curves, metrics, parts, store
 from benchmark.contract import Aggregate, Board, Case, MetricInfo, Row, RunRecord, Score, Task
+from benchmark.contract.board import Curve
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
 from benchmark.fairness import UNKNOWN, Agreement, Fairness, Population
@@ -28,7 +29,8 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     ordered = sorted(scored, key=lambda pair: pair[0].method.name)
     tables = [store.load_case_scores(root, score.key) for _, score in ordered]
     people, fair = _fairness(task, edition, cases, ordered, tables, root)
-    rows = _rows(task, cases, ordered, tables, fair) if ordered else ()
+    drawn = [curves.curves(task, cases, store.load_parts(root, score.key)) for _, score in ordered]
+    rows = _rows(task, cases, ordered, tables, fair, drawn) if ordered else ()
     compared = agreement(task, cases, tables, ordered) if len(ordered) > 1 else None
     return Board(
         task=task,
@@ -78,6 +80,7 @@ def _rows(
     ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
     tables: Sequence[Sequence[Score]],
     fair: Sequence[Fairness | None],
+    drawn: Sequence[tuple[Curve, ...]],
 ) -> tuple[Row, ...]:
     ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered])
     names = [run.method.name for run, _ in ordered]
@@ -106,6 +109,7 @@ def _rows(
                 flags=run.flags,
                 cost=run.cost,
                 fairness=fair[i],
+                curves=drawn[i],
             )
         )
     return tuple(sorted(rows, key=lambda row: (row.rank, row.method.name)))

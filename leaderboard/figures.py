@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from leaderboard.charts import bars, difference, rows, scatter
+from leaderboard import numbers
+from leaderboard.charts import bars, curves, difference, rows, scatter
 from leaderboard.charts.svg import Axis, round_out, round_out_log
 from leaderboard.records import BoardData
 from leaderboard.spread import in_brief
@@ -34,6 +35,10 @@ class Figures:
     """(metric id, title, drawing), one a metric that has values on cases."""
     difference: Markup = NOTHING
     stability: Markup = NOTHING
+    curves: tuple[tuple[str, str, Markup], ...] = ()
+    """(heading, what it shows, drawing) of each curve of a detection task."""
+    sensitivities: tuple[tuple[Line, tuple[tuple[str, str], ...]], ...] = ()
+    """(row, value and interval at each rate of the FROC curve)."""
     cut: int = 0
     """How many rows are left out of the charts with a line each."""
 
@@ -63,6 +68,8 @@ def figures(data: BoardData, view: BoardView, tables: Tables) -> Figures:
         else Markup(""),
         cost=_scatter("cost", view, time, _measure(columns[0])) if columns and many else Markup(""),
         distributions=tuple(distributions),
+        curves=_curves(view),
+        sensitivities=_sensitivities(view),
         cut=cut,
         **_ranks(data, view, tables, shown),
     )
@@ -137,6 +144,59 @@ def _ranks(data: BoardData, view: BoardView, tables: Tables, shown: tuple[Line, 
     }
 
 
+ROCS = (
+    ("roc_scans", "ROC of scans", "Does a scan hold a lesion? By its most probable mark."),
+    ("roc_candidates", "ROC of candidates", "Found lesions against false marks, by probability; lesions without a mark are not in it."),
+)  # fmt: skip
+
+
+def _drawn(view: BoardView, kind: str) -> list[tuple[Line, curves.Drawn]]:
+    """The curves of that kind of all rows, in board order."""
+    return [
+        (line, curves.Drawn(line.row.method.title, line.kind, curve.x, curve.y, curve.low, curve.high))
+        for line in view.lines
+        for curve in line.row.curves
+        if curve.kind == kind
+    ]
+
+
+def _curves(view: BoardView) -> tuple[tuple[str, str, Markup], ...]:
+    found = []
+    froc = [drawn for _, drawn in _drawn(view, "froc")]
+    if froc:
+        words = (
+            "False positives a scan on a logarithmic axis; signs with intervals at the seven rates whose mean is CPM."
+        )
+        found.append(("FROC", words, curves.froc("froc", froc)))
+    for kind, title, words in ROCS:
+        lines = [drawn for _, drawn in _drawn(view, kind)]
+        if lines:
+            found.append(
+                (
+                    title,
+                    f"{words} The diagonal is what guessing gives.",
+                    curves.roc(kind.replace("_", "-"), title, lines),
+                )
+            )
+    return tuple(found)
+
+
+def _sensitivities(view: BoardView) -> tuple[tuple[Line, tuple[tuple[str, str], ...]], ...]:
+    """The seven points of each row as text."""
+    return tuple(
+        (
+            line,
+            tuple(
+                (numbers.number(value, 3), numbers.span(low, high, 3) if low is not None and high is not None else "")
+                for value, low, high in zip(
+                    curves.at_rates(drawn), drawn.low or [None] * 7, drawn.high or [None] * 7, strict=True
+                )
+            ),
+        )
+        for line, drawn in _drawn(view, "froc")[:LINES]
+    )
+
+
 @dataclass(frozen=True)
 class Kind:
     """The best row of one kind of model, for the front's figure."""
@@ -179,9 +239,9 @@ def question(view: BoardView) -> Question | None:
     kinds = []
     for kind in ("traditional", "learned", "generative"):
         drawn = bars.wide(axis, kind, *triples[kind], WIDE) if kind in triples else Markup("")
-        own = best.get(kind)
-        seeds = in_brief(own.row.method, view.board.dataset.edition, column.info.id) if own else ""
-        kinds.append(Kind(kind, MODELS[kind], own, drawn, seeds))
+        found = best.get(kind)
+        seeds = in_brief(found.row.method, view.board.dataset.edition, column.info.id) if found else ""
+        kinds.append(Kind(kind, MODELS[kind], found, drawn, seeds))
     return Question(view, column, tuple(kinds), bars.tick_row(axis, WIDE))
 
 

@@ -15,6 +15,21 @@ from benchmark.fairness import Agreement, Fairness, Population
 from benchmark.record import Record
 
 
+class Curve(Record):
+    """A curve of a detection task, at fixed places."""
+
+    kind: Literal["froc", "roc_scans", "roc_candidates"]
+    """FROC: sensitivity over false positives a scan; ROC: true-positive over false-positive rate of scans or of candidates."""
+    x: tuple[float, ...]
+    """Ascending. FROC: from 1/8 to 8, as many places between each of CPM's seven rates and the next."""
+    y: tuple[float, ...]
+    """Values there."""
+    low: tuple[float, ...] = ()
+    """FROC: lower ends of the intervals at CPM's seven rates; empty where there is none."""
+    high: tuple[float, ...] = ()
+    """Upper ends."""
+
+
 class Row(Record):
     """One line of a board."""
 
@@ -52,6 +67,8 @@ class Row(Record):
     """What the run took."""
     fairness: Fairness | None = None
     """Values by group, gaps and what they are worth; absent where the task declares no attributes."""
+    curves: tuple[Curve, ...] = ()
+    """FROC and ROC; empty where the task is not one of detection."""
 
     def aggregate(self, id: str) -> Aggregate:
         """The aggregate of that metric id."""

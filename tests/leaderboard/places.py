@@ -10,7 +10,9 @@ import boards
 import numpy as np
 
 from benchmark.contract import Aggregate, Board, Case, DatasetInfo, Method, MetricInfo, Row, Task
+from benchmark.curves import curves
 from benchmark.image import Volume
+from benchmark.metrics.points import Scan
 from leaderboard.records import BoardData, CanaryCase, Content
 
 LABELS: dict[str, Any] = {
@@ -122,6 +124,22 @@ def labelled() -> BoardData:
     return BoardData(_board(LABELS, ["near", "none"]), {"near": (), "none": ()}, (), [canary])
 
 
+def with_curves(board: Board) -> Board:
+    """The board with curves of random scans, the first row the best."""
+    listed = [Case(id=f"case-{i}", split="test") for i in range(24)]
+    rows = []
+    for k, row in enumerate(board.rows):
+        rng = np.random.default_rng(k)
+        parts = {}
+        for case in listed:
+            hits = np.where(rng.random(rng.integers(0, 4)) < 0.1 + 0.15 * k, -np.inf, 0.0)
+            hits = np.where(np.isfinite(hits), rng.beta(5 - k, 2, len(hits)), hits)
+            false = rng.beta(1, 4 - k, rng.integers(0, 14))
+            parts[case.id] = Scan(hits, false, float(max([*hits, *false], default=-np.inf)))
+        rows.append(row.model_copy(update={"curves": curves(board.task, listed, {"cpm": parts})}))
+    return board.model_copy(update={"rows": tuple(rows)})
+
+
 def chest(text: str = "", reference: Any = NODULES) -> BoardData:
     """A chest with three nodules; `good` hits two, `empty` marks nothing, `none` fails."""
     air = Volume(np.full(SHAPE, -800.0, np.float32), SPACING, ORIGIN)
@@ -131,7 +149,7 @@ def chest(text: str = "", reference: Any = NODULES) -> BoardData:
         {"good": lambda: MARKS, "empty": lambda: empty, "none": nothing}, {},
     )  # fmt: skip
     names = ["good", "empty", "none"]
-    return BoardData(_board(CHEST, names, text), dict.fromkeys(names, ()), (), [canary])
+    return BoardData(with_curves(_board(CHEST, names, text)), dict.fromkeys(names, ()), (), [canary])
 
 
 def stored(volume: Volume, order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Volume:

@@ -269,3 +269,31 @@ def test_strangers_text_stays_text_around_pictures(text: str) -> None:
 def test_the_same_pictures_are_the_same_bytes() -> None:
     one, two = (pages.build([places.chest(), places.labelled(), boards.slab()]).assets for _ in range(2))
     assert {p: one[p] for p in one if p.endswith(".png")} == {p: two[p] for p in two if p.endswith(".png")}
+
+
+# ---- curves ----
+
+
+def test_the_board_draws_froc_and_roc_with_the_rows_own_numbers() -> None:
+    data = places.chest()
+    page = Tree(pages.build([data]).pages["tasks/nodules/index.html"])
+    drawings = {n.attrs["id"]: n for n in page.root.all("svg") if "id" in n.attrs}
+    assert {"froc", "roc-scans", "roc-candidates"} <= set(drawings)
+    froc = drawings["froc"]
+    assert [t.words() for t in froc.all("text") if t.has("tick")][:7] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"]
+    traces = [n.attrs["d"] for n in froc.all("path") if n.has("trace") and n.attrs["d"].count("L") > 5]
+    assert len(traces) == 3
+    own = next(curve for curve in data.board.rows[0].curves if curve.kind == "froc")
+    points = [tuple(map(float, p.split())) for p in traces[-1][1:].split("L")]  # the first row is drawn last, on top
+    assert len(points) == len(own.x)
+    for (x, y), rate, value in zip(points, own.x, own.y, strict=True):
+        assert x == pytest.approx(58 + (372 - 58) * math.log(rate / 0.125) / math.log(64), abs=0.01)
+        assert y == pytest.approx(322 - (322 - 16) * value, abs=0.01)
+    table = next(t for t in page.root.all("table") if "so many false positives" in t.all("caption")[0].words())
+    first = [td.words() for td in table.all("tbody")[0].all("tr")[0].all("td")]
+    assert first[0].startswith(f"{own.y[0]:.3f}") and f"{own.low[6]:.3f}–{own.high[6]:.3f}" in first[6]
+
+
+def test_a_board_without_detections_has_no_curves() -> None:
+    page = Tree(pages.build([boards.heads(canaries=0)]).pages["tasks/mri_to_ct/index.html"])
+    assert not [n for n in page.root.all("svg") if n.attrs.get("id") in ("froc", "roc-scans", "roc-candidates")]
