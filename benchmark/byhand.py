@@ -39,7 +39,7 @@ def chosen(words: Sequence[str], folder: TaskFolder, place: Path) -> list[inbox.
     """The entries of the inbox at `place` that the words mean: an id or its beginning, a submission's name (its newest entry), a
     manifest (which is handed in first), or `all` (the newest entry of each submission).
 
-    Raises `UsageError`: `unknown_name` lists what there is, `bad_value` for another task's; `SubmissionError` for a manifest that is refused.
+    Raises `UsageError`: `unknown_name` lists what there is, `bad_value` for another task's; `SubmissionError` for a refused manifest.
     """
     task = folder.task.name
     present = [entry for entry in inbox.entries(place) if entry.submission.task == task]
