@@ -11,7 +11,7 @@ from benchmark.contract import SPLITS, Case, DatasetInfo, Split
 from benchmark.dataset import Plan, PlannedCase
 from benchmark.errors import UsageError
 from tasks.denoising.sample import LIDC
-from tasks.nodule_detection import lidc, luna16, readers
+from tasks.nodule_detection import difficulty, lidc, luna16, readers
 from tasks.nodule_detection import phantom as chests
 from tasks.nodule_detection import sample as scans
 
@@ -57,6 +57,7 @@ def phantom(*, size: int = chests.ROWS, seed: int = 2026, cases: dict[str, int] 
             "cases": dict(counts),
             "size": size,
             "field_mm": list(chests.FIELD),
+            "difficulty": difficulty.declared(),
         },
     )
     return Plan(info, planned, truth=chests.truth(planned, seed=seed))

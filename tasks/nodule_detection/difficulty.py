@@ -9,6 +9,7 @@ training and validation scans alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 NOISE: Mapping[str, float] = {"standard": 20.0, "low": 42.0}
 """Standard deviation of the noise in HU in the lung by dose, at site A: routine chest CT has 20 to 30, low-dose screening
@@ -53,3 +54,8 @@ EMPHYSEMA: Mapping[str, float] = {"<55": 0.0, "55-69": 0.35, "70+": 0.8}
 
 MICRONODULES = 3.0
 """Mean number of nodules of 1.6 to 3 mm: too small to count, hence irrelevant. LIDC-IDRI has 5.8 a scan."""
+
+
+def declared() -> dict[str, Any]:
+    """All of these numbers by name, for the parameters of an edition: one made with others is made again."""
+    return {name.lower(): value for name, value in sorted(globals().items()) if name.isupper()}
