@@ -124,6 +124,7 @@ print(run.key, scoring.score_run(folder.task, edition, run, work / "store").key)
 """
 
 
+@pytest.mark.slow
 def test_a_store_that_the_older_code_made(tmp_path: Path, toy: TaskFolder, toy_edition: Edition) -> None:
     """Made by the code of that commit, in a process of its own."""
     old = tmp_path / "old"
