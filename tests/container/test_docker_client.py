@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.container import commands
+from benchmark.container import commands, seccomp
 from benchmark.container.records import Runtime
 from tests.container.test_commands import invocation
 
@@ -76,11 +76,11 @@ def test_the_daemon_is_asked_for_the_whole_sandbox(tmp_path: Path) -> None:
     host["Binds"].sort(key=lambda bind: bind.split(":")[1])  # the client gives them in any order; none lies in another
     mib = 2**20
     assert {name: host[name] for name in (
-        "NetworkMode", "ReadonlyRootfs", "CapDrop", "CapAdd", "SecurityOpt", "Memory", "MemorySwap", "NanoCpus", "PidsLimit",
+        "NetworkMode", "ReadonlyRootfs", "CapDrop", "CapAdd", "Memory", "MemorySwap", "NanoCpus", "PidsLimit",
         "ShmSize", "Tmpfs", "Init", "Privileged", "Binds", "IpcMode", "PidMode", "Devices",
     )} == {
         "NetworkMode": "none", "ReadonlyRootfs": True, "CapDrop": ["ALL"], "CapAdd": None,
-        "SecurityOpt": ["no-new-privileges"], "Memory": 8192 * mib, "MemorySwap": 8192 * mib, "NanoCpus": 1_500_000_000,
+        "Memory": 8192 * mib, "MemorySwap": 8192 * mib, "NanoCpus": 1_500_000_000,
         "PidsLimit": 1024, "ShmSize": 2048 * mib, "Init": True, "Privileged": False, "IpcMode": "private", "PidMode": "",
         "Tmpfs": {
             "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=8192m", "/data": "rw,nosuid,nodev,size=8192m",
@@ -88,6 +88,9 @@ def test_the_daemon_is_asked_for_the_whole_sandbox(tmp_path: Path) -> None:
         "Binds": ["/tmp/s/input:/input:ro,Z", "/srv/weights:/opt/ml/model:ro,z", "/tmp/s/output:/output:rw,Z"],
         "Devices": [],
     }  # fmt: skip
+    # The client reads the profile and sends it whole.
+    privileges, profile = sorted(host["SecurityOpt"])
+    assert privileges == "no-new-privileges" and json.loads(profile.removeprefix("seccomp=")) == seccomp.profile()
     limits = {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]}
     assert limits["nofile"] == (16384, 16384) and limits["core"] == (0, 0) and limits["fsize"] == (8192 * mib,) * 2
     assert host["LogConfig"]["Type"] == "none" and not host["DeviceRequests"]

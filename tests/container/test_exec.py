@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.container import CaseOutcome, ContainerEngine, Runtime, ownership
+from benchmark.container import CaseOutcome, ContainerEngine, Runtime, ownership, seccomp
 from benchmark.container.commands import OWNER_LABEL
 from benchmark.contract import Limits
 from benchmark.errors import SubmissionError
@@ -104,7 +104,7 @@ def test_the_sandbox_from_within(actor: ContainerEngine, tmp_path: Path, limits:
     }
     assert refused == {
         "root": "OSError", "home": "OSError", "input": "OSError", "vartmp": "OSError",
-        "raw": "PermissionError", "packet": "PermissionError", "mknod": "PermissionError",
+        "raw": "PermissionError", "packet": "OSError", "mknod": "PermissionError",
         "setuid": "PermissionError", "chroot": "PermissionError", "mount": "CalledProcessError", "tcp": "OSError",
     }  # fmt: skip
     assert found["dns"] == "gaierror"
@@ -208,6 +208,40 @@ os._exit(0)
     assert 40 < json.loads((out / "n.json").read_text()) < limits.pids
 
 
+@pytest.mark.parametrize(("cpus", "most"), [(0.5, 0.65), (1.0, 1.3)])
+def test_processors_are_limited(
+    actor: ContainerEngine, tmp_path: Path, limits: Limits, cpus: float, most: float
+) -> None:
+    """Two processes that do nothing but count, for three seconds: together they get no more than was declared."""
+    code = """
+begin = time.monotonic()
+os.fork()
+while time.monotonic() - begin < 3: pass
+"""
+    outcome, _ = act(actor, code, tmp_path, limits.model_copy(update={"cpus": cpus}))
+    assert outcome.ok and outcome.cost is not None and outcome.cost.cpu_seconds is not None
+    assert 0 < outcome.cost.cpu_seconds / outcome.seconds < most, outcome
+
+
+def test_swap_is_no_way_around_the_memory(actor: ContainerEngine, tmp_path: Path, limits: Limits) -> None:
+    """What is held just below the limit stays; the peak that the row shows is what was held."""
+    outcome, _ = act(
+        actor,
+        "b = bytearray(150 * 2**20)\nfor i in range(0, len(b), 4096): b[i] = 1\ntime.sleep(0.5)",
+        tmp_path,
+        limits,
+    )
+    assert outcome.ok and outcome.cost is not None and outcome.cost.peak_memory_mb is not None
+    assert 150 <= outcome.cost.peak_memory_mb <= limits.memory_mb
+    swapped = [
+        float(line.split()[1])
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("SwapTotal")
+    ]
+    outcome, _ = act(actor, "b = bytearray(400 * 2**20)\nfor i in range(0, len(b), 4096): b[i] = 1", tmp_path, limits)
+    assert outcome.code == "out_of_memory", (outcome, swapped)
+
+
 def test_a_flood_of_output_is_cut_and_keeps_both_ends(actor: ContainerEngine, tmp_path: Path, limits: Limits) -> None:
     code = "print('first')\nfor _ in range(200): sys.stdout.write('x' * 65536)\nprint()\nprint('last')"
     outcome, _ = act(actor, code, tmp_path, limits, tmp_path / "log.txt")
@@ -248,7 +282,7 @@ except OSError:
     before = with_model.flags
     (tmp_path / "weights/w.bin").write_text("others")
     assert with_model.flags != before  # other weights are another run
-    assert with_model.flags[0] == "podman/exec" and actor.flags == ("podman/exec",)
+    assert with_model.flags[0] == "podman/exec" and actor.flags == ("podman/exec", f"seccomp {seccomp.digest()}")
 
 
 def test_an_image_without_a_program_is_told(engine: Runtime, tmp_path: Path, limits: Limits, case: Path) -> None:
