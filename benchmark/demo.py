@@ -27,7 +27,11 @@ Progress = Callable[[str, int, int], None]
 def run_baselines(
     jobs: Sequence[tuple[TaskFolder, Edition, catalogue.Baseline]], root: Path, progress: Progress, workers: int = 0
 ) -> list[RunRecord]:
-    """Run baselines side by side, one thread each, and return their records in the order of the jobs."""
+    """Run baselines side by side, one thread each, and return their records in the order of the jobs.
+
+    Threads and not `benchmark.executor`: a baseline is a process already, whose server the thread waits for, and a process around
+    each would only add its start, a second or two, to a demonstration of which each second counts.
+    """
 
     def one(job: tuple[TaskFolder, Edition, catalogue.Baseline]) -> RunRecord:
         folder, edition, baseline = job
