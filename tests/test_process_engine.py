@@ -92,25 +92,29 @@ def test_a_server_that_does_not_start_is_our_fault_and_names_the_log(tmp_path: P
     assert str(tmp_path / "log") in str(caught.value)
 
 
-def test_the_server_ends_when_the_harness_is_killed(tmp_path: Path) -> None:
+def test_nothing_outlives_a_killed_harness(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom baselines import catalogue\n"
         "from benchmark.container.process import ProcessEngine\nfrom benchmark.contract import Limits\n"
         "engine = ProcessEngine(catalogue.find('mri_to_ct', 'classical-water'))\n"
         "with engine.session(Limits(), Path(sys.argv[1])) as session:\n"
-        "    print(session._process.pid, flush=True)\n    time.sleep(60)\n"
+        "    print(session._process.pid, session.folder, flush=True)\n    time.sleep(60)\n"
     )
     harness = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
     assert harness.stdout is not None
-    server = int(harness.stdout.readline())
+    number, left = harness.stdout.readline().split()
+    server = int(number)
     harness.kill()
     harness.wait()
     for _ in range(100):
         if not _alive(server):
-            return
+            break
         time.sleep(0.1)
-    os.killpg(server, signal.SIGKILL)
-    pytest.fail("the server outlived the harness by ten seconds")
+    else:
+        os.killpg(server, signal.SIGKILL)
+        pytest.fail("the server outlived the harness by ten seconds")
+    with ProcessEngine(WATER).session(LIMITS, tmp_path / "next"):
+        assert not Path(left).exists(), "the next session removes what the killed one left"
 
 
 def _alive(pid: int) -> bool:

@@ -55,6 +55,12 @@ def sweep(runtime: Runtime) -> list[str]:
                 if id and whose and not alive(whose):
                     shell.call(runtime, "rm", "--force", "--volumes", id, check=False)
                     removed.append(id)
+    return removed + sweep_folders()
+
+
+def sweep_folders() -> list[str]:
+    """Remove scratch folders of harnesses that no longer run; their paths."""
+    removed = []
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

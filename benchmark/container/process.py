@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from baselines.catalogue import Baseline
+from benchmark.container import ownership
 from benchmark.container.engine import CaseOutcome
 from benchmark.container.invoke import invoke, wait_until_healthy
 from benchmark.contract import Limits
@@ -49,7 +50,9 @@ class ProcessEngine:
     @contextlib.contextmanager
     def session(self, limits: Limits, log: Path) -> Iterator[ProcessSession]:
         """Start the baseline's server; stop it and remove its folders at the end, whatever happens."""
-        folder = Path(tempfile.mkdtemp(prefix="radbench-"))
+        ownership.sweep_folders()  # of a harness that was killed
+        folder = Path(tempfile.mkdtemp(prefix=ownership.PREFIX))
+        ownership.mark(folder)
         session = ProcessSession(self.baseline, self.threads, limits, folder, log)
         try:
             session.start()
