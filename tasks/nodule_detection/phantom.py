@@ -90,7 +90,7 @@ def _to_grid(chest: thorax.Chest) -> Any:
         lines.append((slope, at[0] - slope * values[0]))
 
     def point(centre: tuple[float, float, float]) -> list[float]:
-        return [round(slope * c + start, 2) for c, (slope, start) in zip(centre, lines, strict=True)]
+        return [round(float(slope * c + start), 2) for c, (slope, start) in zip(centre, lines, strict=True)]
 
     return point
 
