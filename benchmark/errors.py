@@ -100,8 +100,8 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
             ),
             Kind(
                 "image_environment",
-                "The image sets a variable that takes hold of programs outside of it.",
-                "Remove the variable from the Containerfile.",
+                "The image sets a variable or an annotation that takes hold of programs outside of it.",
+                "Leave it out when you build the image.",
             ),
             Kind(
                 "image_changed",

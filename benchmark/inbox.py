@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmark import atomic, store, submission
 from benchmark.container import archive, siffile
-from benchmark.container.intake import MOST_MB, file_digest
+from benchmark.container.intake import MOST_MB, check_annotations, file_digest
 from benchmark.container.intake import check as check_image
 from benchmark.contract import Task
 from benchmark.dataset import sha256_of
@@ -88,6 +88,7 @@ def _held(image: Path, most_mb: int) -> tuple[dict[str, Any], int, str]:
     if siffile.is_sif(image):
         return siffile.inspect(image).config, image.stat().st_size, file_digest(image)
     held = archive.inspect(image, most_mb * 2**20)
+    check_annotations(held.annotations, image.name)
     return held.config, held.size, held.digest
 
 

@@ -44,6 +44,8 @@ class ArchiveImage:
     """Names that loading it would set."""
     size: int
     """Bytes that its members unpack to."""
+    annotations: tuple[str, ...] = ()
+    """Names of its manifest's annotations; only the OCI's format has them."""
 
 
 class _Bounded:
@@ -165,7 +167,8 @@ def _oci(contents: _Contents) -> ArchiveImage:
         raise SubmissionError("image_unreadable", f"the archive holds {len(real)} images", expected="one")
     manifest = json.loads(contents.small[_blob(real[0]["digest"])])
     name = (real[0].get("annotations") or {}).get("org.opencontainers.image.ref.name")
-    return _image("oci-archive", contents, _blob(manifest["config"]["digest"]), (str(name),) if name else ())
+    notes = tuple(str(key) for key in manifest.get("annotations") or {})
+    return _image("oci-archive", contents, _blob(manifest["config"]["digest"]), (str(name),) if name else (), notes)
 
 
 def _blob(digest: str) -> str:
@@ -173,7 +176,11 @@ def _blob(digest: str) -> str:
 
 
 def _image(
-    kind: Literal["docker-archive", "oci-archive"], contents: _Contents, name: str, tags: tuple[str, ...]
+    kind: Literal["docker-archive", "oci-archive"],
+    contents: _Contents,
+    name: str,
+    tags: tuple[str, ...],
+    annotations: tuple[str, ...] = (),
 ) -> ArchiveImage:
     config = json.loads(contents.small[name])
     if not isinstance(config, dict):
@@ -184,4 +191,4 @@ def _image(
         raise SubmissionError(
             "image_unreadable", "the archive's configuration does not have the hash that it is named by"
         )
-    return ArchiveImage(kind, f"sha256:{digest}", config, tags, contents.size)
+    return ArchiveImage(kind, f"sha256:{digest}", config, tags, contents.size, annotations)

@@ -59,6 +59,8 @@ def podman(runtime: Runtime, invocation: Invocation) -> list[str]:
         "--image-volume=tmpfs",
         "--http-proxy=false",
         "--systemd=false",
+        # A hook of NVIDIA's older toolkit would bring GPUs in that an image asks for; CDI does not read it.
+        "--env=NVIDIA_VISIBLE_DEVICES=void",
     ]
     if runtime.rootless:
         # Files in /output then belong to the user who runs the harness.

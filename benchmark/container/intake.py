@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ MOST_MB = 32 * 1024
 """Largest image that is taken in, in MiB unpacked: three times what a usual one with PyTorch and CUDA has."""
 FORBIDDEN = ("LD_PRELOAD", "LD_AUDIT")
 """Variables that reach into whatever program starts the container: known escapes from GPU toolkits used the first."""
+HARMLESS = "org.opencontainers.image."
+"""Beginning of the annotations that only describe. Podman hands an image's annotations to the low-level runtime, where others give
+orders: crun takes a filter of system calls or a file of the host to write to from them, hooks of the machine are set off."""
 LOAD_SECONDS = 3600.0
 PASSWD_BYTES = 2**20
 REPOSITORY = "localhost/radbench"
@@ -74,7 +77,7 @@ def intake(
 def recheck(image: ImageRecord, runtime: Runtime) -> None:
     """Check before a run that the engine still has the image that was taken in.
 
-    Raises `SubmissionError('image_changed')` when it does not.
+    Raises `SubmissionError`: `image_changed` when it does not, `image_environment` when it has other annotations.
     """
     if runtime.name == "apptainer":
         from benchmark.container import sif
@@ -92,6 +95,8 @@ def recheck(image: ImageRecord, runtime: Runtime) -> None:
         raise SubmissionError(
             "image_changed", f"{image.reference} is now {_digest(found)[:19]}", expected=image.digest[:19]
         )
+    # The digest is that of the configuration, which says nothing of them.
+    check_annotations(found.get("Annotations") or (), image.reference)
 
 
 def lookup(reference: str, runtime: Runtime) -> dict[str, Any] | None:
@@ -121,6 +126,14 @@ def check(config: dict[str, Any], size: int, most_mb: int, name: str) -> None:
     if user in ("", "root") or (user.isdigit() and int(user) == 0):
         raise SubmissionError(
             "image_root", f"{name} runs as {user or 'root, since it names no user'}", expected="an ordinary user"
+        )
+
+
+def check_annotations(names: Iterable[str], name: str) -> None:
+    """Only what describes the image. Raises `SubmissionError('image_environment')`."""
+    if orders := sorted(str(key) for key in names if not str(key).startswith(HARMLESS)):
+        raise SubmissionError(
+            "image_environment", f"{name} has the annotation {orders[0]}", expected=f"none but {HARMLESS}…"
         )
 
 
@@ -158,6 +171,7 @@ def _number(text: str) -> bool:
 def _from_archive(path: Path, runtime: Runtime, most_mb: int, digest: str) -> ImageRecord:
     held = archive.inspect(path, most_mb * 2**20)
     check(held.config, held.size, most_mb, path.name)
+    check_annotations(held.annotations, path.name)
     if digest and digest != held.digest:
         raise SubmissionError("image_changed", f"{path.name} holds {held.digest[:19]}", expected=digest[:19])
     found = lookup(held.digest, runtime) or _load(path, held, runtime)
@@ -232,6 +246,7 @@ def _record(found: dict[str, Any], reference: str, runtime: Runtime, most_mb: in
     as_oci = {"os": found.get("Os"), "architecture": found.get("Architecture"), "config": config}
     name = Path(reference).name if os.sep in reference and Path(reference).exists() else reference
     check(as_oci, size, most_mb, name)
+    check_annotations(found.get("Annotations") or (), name)
     digest = _digest(found)
     user = str(config.get("User") or "")
     passwd, group = _files(digest, runtime, ("/etc/passwd", "/etc/group"))

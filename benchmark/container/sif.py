@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.container import archive, shell, siffile
-from benchmark.container.intake import FORBIDDEN, check, environment, file_digest
+from benchmark.container.intake import FORBIDDEN, check, check_annotations, environment, file_digest
 from benchmark.container.records import ImageRecord, Runtime
 from benchmark.download import cache_folder
 from benchmark.errors import InfrastructureError, SubmissionError
@@ -26,6 +26,7 @@ def from_file(path: Path, runtime: Runtime, *, most_mb: int, digest: str, cache:
         return _sif(path, runtime, most_mb, digest)
     held = archive.inspect(path, most_mb * 2**20)
     check(held.config, held.size, most_mb, path.name)
+    check_annotations(held.annotations, path.name)
     if digest and digest != held.digest:
         raise SubmissionError("image_changed", f"{path.name} holds {held.digest[:19]}", expected=digest[:19])
     target = _folder(cache) / f"{held.digest[7:]}.sif"

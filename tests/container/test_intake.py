@@ -5,13 +5,14 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.container import Runtime, archive, intake
-from benchmark.container.intake import lookup, resolve_user
+from benchmark.container.intake import lookup, recheck, resolve_user
 from benchmark.errors import SubmissionError
 from tests.container import base
 
@@ -35,7 +36,9 @@ def docker_members(config: dict[str, Any], layer: bytes = b"layer") -> dict[str,
     return {"l/layer.tar": layer, name: text, "manifest.json": json.dumps(manifest).encode()}
 
 
-def oci_members(config: dict[str, Any], layer: bytes = b"layer") -> dict[str, bytes]:
+def oci_members(
+    config: dict[str, Any], layer: bytes = b"layer", notes: dict[str, str] | None = None
+) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
 
     def blob(data: bytes) -> str:
@@ -43,7 +46,12 @@ def oci_members(config: dict[str, Any], layer: bytes = b"layer") -> dict[str, by
         members[f"blobs/sha256/{name}"] = data
         return f"sha256:{name}"
 
-    manifest = {"config": {"digest": blob(json.dumps(config).encode())}, "layers": [{"digest": blob(layer)}]}
+    manifest: dict[str, Any] = {
+        "config": {"digest": blob(json.dumps(config).encode())},
+        "layers": [{"digest": blob(layer)}],
+    }
+    if notes:
+        manifest["annotations"] = notes
     index = {"manifests": [{"digest": blob(json.dumps(manifest).encode())}]}
     return {**members, "index.json": json.dumps(index).encode()}
 
@@ -82,6 +90,11 @@ FORGED["manifest.json"] = FORGED["manifest.json"].replace(b"0", b"1")
         (changed(config={"User": "00:5"}), "image_root"),
         (changed(config={"Env": ["LD_PRELOAD=/tmp/x.so"]}), "image_environment"),
         (changed(config={"Env": ["LD_AUDIT=/tmp/x.so"]}), "image_environment"),
+        (oci_members(CONFIG, notes={"run.oci.hooks.stdout": "/etc/cron.d/x"}), "image_environment"),
+        (
+            oci_members(CONFIG, notes={"org.opencontainers.image.title": "x", "run.oci.seccomp_bpf_data": "AAAA"}),
+            "image_environment",
+        ),
         (TWO, "image_unreadable"),
         (FORGED, "image_unreadable"),
         ({"readme": b"no image"}, "image_unreadable"),
@@ -238,3 +251,24 @@ def test_an_image_whose_user_is_root_by_another_name(engine: Runtime) -> None:
     with pytest.raises(SubmissionError) as caught:
         intake(tiny("sneaky", "USER sneaky\n"), engine)
     assert caught.value.code == "image_root"
+
+
+def test_an_image_whose_annotations_give_orders(engine: Runtime) -> None:
+    """Podman hands an image's annotations on to the runtime, which takes orders from them; those that describe may stay."""
+    name = tiny("described", "USER algorithm\n")
+    good = f"{base.REPOSITORY}/described:title"
+    bad = f"{base.REPOSITORY}/described:orders"
+    with tempfile.TemporaryDirectory() as folder:
+        for reference, note in ((good, "org.opencontainers.image.title=x"), (bad, "run.oci.seccomp_bpf_data=AAAA")):
+            base.build_folder(Path(folder), f"FROM {name}\nLABEL n={note[-4:]}\n", reference, f"--annotation={note}")
+    found = base.podman("image", "inspect", "--format={{json .Annotations}}", bad)
+    assert "run.oci.seccomp_bpf_data" in found
+    record = intake(good, engine)
+    recheck(record, engine)
+    with pytest.raises(SubmissionError, match=r"run\.oci\.seccomp_bpf_data") as caught:
+        intake(bad, engine)
+    assert caught.value.code == "image_environment"
+    digest = "sha256:" + base.podman("image", "inspect", "--format={{.Id}}", bad)
+    with pytest.raises(SubmissionError, match="annotation"):
+        recheck(record.model_copy(update={"digest": digest}), engine)
+    base.podman("rmi", "--force", good, bad)
