@@ -11,7 +11,7 @@ What is done around it, since a table of tags is not the whole of the profile:
 - listed sequences are removed whole, where the library would fill their elements with dummies;
 - an action that cannot deal with an element (an unusual VR, a broken value) removes it;
 - names of persons in attributes that the table does not list are emptied, elements that the standard does not know are removed;
-- the 128 bytes before the header are blanked, and what was done is written into the dataset;
+- the file's own header keeps what a file needs, the 128 bytes before it are blanked, and what was done is written into the dataset;
 - at the end `profile.carried` must find nothing.
 """
 
@@ -54,6 +54,9 @@ def apply(dataset: Dataset, pseudonyms: Pseudonyms) -> None:
         anonymize_dataset(level, base_rules_gen=_actions)
     for level in _levels(dataset):
         _what_no_table_lists(level)
+    meta = getattr(dataset, "file_meta", None)
+    for tag in [] if meta is None else [tag for tag in meta.keys() if tag not in profile.FILE_META]:  # noqa: SIM118
+        del dataset.file_meta[tag]
     dataset.preamble = b"\0" * 128
     if "PatientID" in dataset or patient:
         dataset.PatientID = pseudonyms.patient(patient)
@@ -120,6 +123,7 @@ def _replace_uids(dataset: Dataset, pseudonyms: Pseudonyms) -> None:
             )
     if meta is not None:
         meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+        meta.ImplementationVersionName = "RADBENCH"
 
 
 def _what_no_table_lists(dataset: Dataset) -> None:

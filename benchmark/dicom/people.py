@@ -88,7 +88,8 @@ def manufacturer(text: str) -> str:
     words = f" {re.sub(r'[^a-z]+', ' ', text.casefold())} "
     if not words.strip():
         return UNKNOWN
-    return next((name for word, name in MAKERS.items() if f" {word}" in words), "other")
+    # Short names stand alone; of long ones the beginning is enough (Fujifilm, Siemens-Healthineers).
+    return next((name for word, name in MAKERS.items() if f" {word}{' ' if len(word) < 4 else ''}" in words), "other")
 
 
 def field_strength(header: Dataset) -> str:

@@ -21,6 +21,9 @@ EDITION = "2026c"
 KEPT = frozenset({"PatientSex", "PatientAge"})
 """In the table, but no identity by themselves: they become groups of an edition (see `people`), and are removed with the rest."""
 
+FILE_META = frozenset({0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
+"""What a file's own header needs; the rest of group 2 names stations and programs, and the profile has it written anew."""
+
 DUMMIES = frozenset({"", "ANONYMIZED", "000Y", "0", "0.0", "00010101", "000000.00", "00010101010101.000000+0000"})
 """Values that stand for nothing: what the profile's actions Z and D leave."""
 
@@ -97,7 +100,11 @@ def carried(dataset: Dataset) -> list[str]:
             continue
         if element.keyword == "PatientID" and (removed or _PSEUDONYM.match(str(element.value))):
             continue
-        if element.tag.is_private or inside or element.VR == "PN" or listed(element.tag) or not _known(element.tag):
+        if element.tag.group == 2 and element.tag not in FILE_META:
+            found[path] = None
+        elif element.tag.group == 2:
+            continue
+        elif element.tag.is_private or inside or element.VR == "PN" or listed(element.tag) or not _known(element.tag):
             found[path] = None
     return list(found)
 
