@@ -44,12 +44,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Word:
-    """A short text that begins at (x, y), its middle at y."""
+    """A short text that begins at (x, y), its middle at y; where it would leave the picture it ends at `before` instead."""
 
     text: str
     x: float
     y: float
     colour: tuple[int, int, int]
+    before: float
 
 
 def circle(x: float, y: float, radius: float) -> NDArray[np.float64]:
@@ -92,31 +93,33 @@ def drawn(ground: NDArray[np.uint8], lines: Sequence[Line], words: Sequence[Word
                     )
     font = ImageFont.load_default(size=SIZE * FINE)
     for word in _apart(words, base.size):
-        pen.text(
-            (word.x * FINE, word.y * FINE), word.text, fill=(*word.colour, 255), font=font, anchor="lm",
-            stroke_width=round(1.6 * FINE), stroke_fill=(0, 0, 0, 230),
-        )  # fmt: skip
+        place = (word.x * FINE, word.y * FINE)
+        rim, bold = round(2.2 * FINE), round(0.3 * FINE)
+        pen.text(place, word.text, fill=(0, 0, 0, 225), font=font, anchor="lm", stroke_width=rim)
+        pen.text(place, word.text, fill=(*word.colour, 255), font=font, anchor="lm", stroke_width=bold)
     small = sheet.resize(base.size, Image.Resampling.BOX)
     base.paste(small, (0, 0), small)
     return base
 
 
-SIZE = 19.0
+SIZE = 25.0
 """Height of letters in pixels of the picture."""
+WIDE = 0.54
+"""Width of a letter in heights, on the average of digits."""
 
 
 def _apart(words: Sequence[Word], size: tuple[int, int]) -> list[Word]:
     """The words moved so that they lie inside the picture and not on each other, as far as there is room."""
     placed: list[Word] = []
     for word in words:
-        wide = 0.62 * SIZE * len(word.text)
-        x = min(max(word.x, 2.0), max(2.0, size[0] - wide - 2))
+        wide = WIDE * SIZE * len(word.text)
+        x = word.x if word.x + wide <= size[0] - 2 else max(2.0, word.before - wide)
         # First where it should be, then ever farther above and below.
         for step in sorted(range(-8, 9), key=abs):
             y = word.y + step * SIZE
-            free = all(abs(y - w.y) >= SIZE or x + wide < w.x or w.x + 0.62 * SIZE * len(w.text) < x for w in placed)
+            free = all(abs(y - w.y) >= SIZE or x + wide < w.x or w.x + WIDE * SIZE * len(w.text) < x for w in placed)
             if free and SIZE / 2 <= y <= size[1] - SIZE / 2:
-                placed.append(Word(word.text, x, y, word.colour))
+                placed.append(Word(word.text, x, y, word.colour, word.before))
                 break
     return placed
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -16,9 +15,8 @@ from leaderboard.environment import render
 from leaderboard.figures import question
 from leaderboard.marks import BANNER, EDITION, fill
 from leaderboard.records import BoardData
+from leaderboard.scripts import static_files
 from leaderboard.views import board_view, slugs
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,7 @@ def build(boards: Sequence[BoardData], base_url: str = "", cache: Cache | None =
 
     With a `cache`, boards that did not change since it was filled are taken from there.
     """
-    assets: dict[str, bytes] = {
-        f"static/{path.name}": path.read_bytes() for path in sorted((HERE / "static").iterdir()) if path.is_file()
-    }
+    assets = static_files()
     pages: dict[str, str] = {}
     names = slugs(boards)
     views = [board_view(data, slug) for data, slug in zip(boards, names, strict=True)]

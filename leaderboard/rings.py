@@ -202,7 +202,8 @@ def picture(
                 ends = np.array([[x + dx * r, y + dy * r] for r in (radius + 3, radius + 11)])
                 lines.append(ink.Line(ends, ink.REFERENCE, 2.0))
         if sizes:
-            words.append(ink.Word(f"{2 * f.radius:.1f} mm", x + max(radius, 14) + 5, y, ink.REFERENCE))
+            aside = max(radius, 14) + 5
+            words.append(ink.Word(f"{2 * f.radius:.1f} mm", x + aside, y, ink.REFERENCE, x - aside))
     for mark in shown(predicted or ()):
         x, y, distance = pane.place(mark.point)
         if distance > mark.reach or not _inside(pane, x, y):
@@ -214,7 +215,7 @@ def picture(
             "ignored": [ink.square(x, y, 7.0)],
         }[mark.kind]
         lines += [ink.Line(points, colour, 2.2) for points in strokes]
-        words.append(ink.Word(probability(mark.probability), x + 16, y, colour))
+        words.append(ink.Word(probability(mark.probability), x + 14, y, colour, x - 14))
     return pictures.png(ink.drawn(pane.ground(window), lines, words), *window)
 
 

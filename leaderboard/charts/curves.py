@@ -46,12 +46,12 @@ def froc(id: str, curves: Sequence[Drawn]) -> Markup:
     body = _axes(across, up, RATES, "False positives a scan", "Sensitivity")
     for i, curve in reversed(list(enumerate(curves[:LINES]))):
         body.append(_line(across, up, curve, _dash(curves, i)))
-        shift = (i - (min(len(curves), LINES) - 1) / 2) * 5.0  # side by side, so that intervals do not hide each other
         for (rate, _), value, span in zip(RATES, at_rates(curve), _spans(curve), strict=True):
-            x = min(max(across.at(rate) + shift, LEFT), RIGHT)
             if span is not None:
+                # Beside each other by a pixel or two, so that intervals do not hide one another.
+                x = across.at(rate) + 2.0 * (i - (min(len(curves), LINES) - 1) / 2)
                 body.append(path(f"M{c(x)} {c(up.at(span[0]))}V{c(up.at(span[1]))}", f"whiskers k-{curve.kind}"))
-            body.append(marker(curve.kind, x, up.at(value)))
+            body.append(marker(curve.kind, across.at(rate), up.at(value)))
     body += _names(curves, [up.at(curve.y[-1]) for curve in curves[:LINES]])
     words = "; ".join(
         f"{curve.title}: "

@@ -290,7 +290,7 @@ def test_the_board_draws_froc_and_roc_with_the_rows_own_numbers() -> None:
         assert x == pytest.approx(58 + (372 - 58) * math.log(rate / 0.125) / math.log(64), abs=0.01)
         assert y == pytest.approx(322 - (322 - 16) * value, abs=0.01)
     table = next(t for t in page.root.all("table") if "so many false positives" in t.all("caption")[0].words())
-    first = [td.words() for td in table.all("tbody")[0].all("tr")[0].all("td")]
+    first = [row.all("td")[0].words() for row in table.all("tbody")[0].all("tr")]
     assert first[0].startswith(f"{own.y[0]:.3f}") and f"{own.low[6]:.3f}–{own.high[6]:.3f}" in first[6]
 
 

@@ -63,10 +63,12 @@
     });
   }
 
-  function word(context, text, x, y, colour) {
+  // Begins at x; where it would leave the canvas it ends at `before` instead.
+  function word(context, text, x, before, y, colour) {
     context.font = "600 22px system-ui, sans-serif";
     context.textBaseline = "middle";
-    x = Math.min(x, context.canvas.width - context.measureText(text).width - 3);
+    var wide = context.measureText(text).width;
+    if (x + wide > context.canvas.width - 3) x = Math.max(3, before - wide);
     context.lineWidth = 4;
     context.strokeStyle = "rgba(0,0,0,0.85)";
     context.strokeText(text, x, y);
@@ -85,7 +87,7 @@
       stroke(context, f.number ? REFERENCE : PALE, f.number ? 3 : 2, f.number ? (lost ? DASHES[1] : []) : DASHES[2], function () {
         context.arc(at.x, at.y, Math.max(radius, 1), 0, 2 * Math.PI);
       });
-      if (f.number) word(context, f.number + ": " + (2 * f.radius).toFixed(1) + " mm", at.x + radius + 8, at.y - 18, REFERENCE);
+      if (f.number) word(context, f.number + ": " + (2 * f.radius).toFixed(1) + " mm", at.x + radius + 8, at.x - radius - 8, at.y - 18, REFERENCE);
     });
   }
 
@@ -105,10 +107,9 @@
           context.rect(at.x - 0.7 * s, at.y - 0.7 * s, 1.4 * s, 1.4 * s);
         }
       });
-      word(context, m.p >= 0.995 && m.p < 1 ? ">0.99" : m.p.toFixed(2), at.x + 15, at.y + 14, colour);
+      word(context, m.p >= 0.995 && m.p < 1 ? ">0.99" : m.p.toFixed(2), at.x + 15, at.x - 15, at.y + 14, colour);
     });
   }
 
-  window.radbench = window.radbench || {};
   window.radbench.overlays = { contours: contours, rings: rings, marks: marks, trace: trace, REFERENCE: REFERENCE, PREDICTION: PREDICTION };
 })();

@@ -5,41 +5,10 @@
 (function () {
   "use strict";
 
-  var host = document.querySelector(".viewer");
-  if (!host || typeof DecompressionStream === "undefined") return;
-  var spec = JSON.parse(host.dataset.viewer);
-  var state = read();
-  var volumes = {};
-  var waiting = {};
-  var over = window.radbench.overlays;
-  window.radbench.receive = function (key, record) { if (waiting[key]) waiting[key](record); };
-
-  function read() {
-    var found = {};
-    location.hash.slice(1).split("&").forEach(function (part) {
-      var at = part.indexOf("=");
-      if (at > 0) {
-        try { found[part.slice(0, at)] = decodeURIComponent(part.slice(at + 1)); } catch (error) { /* not ours */ }
-      }
-    });
-    return found;
-  }
-
-  function write() {
-    var text = Object.keys(state).filter(function (k) { return state[k] !== ""; }).sort().map(function (k) {
-      return k + "=" + encodeURIComponent(state[k]).replace(/%2C/g, ",");
-    }).join("&");
-    history.replaceState(null, "", "#" + text);
-  }
-
-  function make(tag, attributes, children) {
-    var node = document.createElement(tag);
-    Object.keys(attributes || {}).forEach(function (name) {
-      if (name === "text") node.textContent = attributes[name]; else node.setAttribute(name, attributes[name]);
-    });
-    (children || []).forEach(function (child) { node.appendChild(child); });
-    return node;
-  }
+  var radbench = window.radbench, viewer = radbench.viewer;
+  if (!viewer) return;
+  var host = viewer.host, spec = viewer.spec, PLANES = viewer.PLANES, cut = viewer.cut, show = viewer.show, grey = viewer.grey;
+  var state = radbench.address.state, write = radbench.address.write, make = radbench.dom.make, over = radbench.overlays;
 
   function number(v) {
     var size = Math.abs(v), text = size >= 100 || v === Math.round(v) ? v.toFixed(0) : size >= 1 ? v.toFixed(1) : v.toPrecision(3);
@@ -47,111 +16,6 @@
   }
 
   // ---- values ----
-
-  function load(record) {
-    if (volumes[record.key]) return volumes[record.key];
-    volumes[record.key] = new Promise(function (done, failed) {
-      waiting[record.key] = done;
-      var script = make("script", { src: host.dataset.root + record.path });
-      script.addEventListener("error", function () { delete volumes[record.key]; failed(new Error("not found")); });
-      document.head.appendChild(script);
-    }).then(unpack);
-    return volumes[record.key];
-  }
-
-  function unpack(record) {
-    var text = atob(record.data), bytes = new Uint8Array(text.length);
-    for (var i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
-    var stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Response(stream).arrayBuffer().then(function (buffer) {
-      var planes = new Uint8Array(buffer), n = planes.length / 2, width = record.shape[2];
-      var values = new Float32Array(n), sum = 0;
-      for (var k = 0; k < n; k += 1) {
-        sum = k % width ? (sum + planes[k] + 256 * planes[n + k]) & 65535 : planes[k] + 256 * planes[n + k];
-        values[k] = record.low + record.step * sum;
-      }
-      return { shape: record.shape, values: values };
-    });
-  }
-
-  // ---- planes: z runs to the head, y to the back, x to the patient's left ----
-
-  var PLANES = {
-    axial: { along: 0, rows: 1, columns: 2, up: false, marks: ["R", "L", "A", "P"] },
-    coronal: { along: 1, rows: 0, columns: 2, up: true, marks: ["R", "L", "S", "I"] },
-    sagittal: { along: 2, rows: 0, columns: 1, up: true, marks: ["A", "P", "S", "I"] }
-  };
-
-  function cut(volume, plane, index) {
-    var p = PLANES[plane], s = volume.shape, strides = [s[1] * s[2], s[2], 1];
-    var rows = s[p.rows], columns = s[p.columns], out = new Float32Array(rows * columns), k = 0;
-    for (var r = 0; r < rows; r += 1) {
-      var base = index * strides[p.along] + (p.up ? rows - 1 - r : r) * strides[p.rows];
-      for (var c = 0; c < columns; c += 1) { out[k] = volume.values[base + c * strides[p.columns]]; k += 1; }
-    }
-    return { values: out, rows: rows, columns: columns };
-  }
-
-  // ---- drawing ----
-
-  var palette = new Uint8Array((spec.palette.match(/../g) || []).map(function (h) { return parseInt(h, 16); }));
-  var GROUND = [128, 132, 136], REFERENCE = [230, 159, 0], PREDICTION = [86, 180, 233], OTHER = [204, 121, 167];
-
-  function grey(image, slice, low, high) {
-    for (var k = 0; k < slice.values.length; k += 1) {
-      var v = 255 * (slice.values[k] - low) / (high - low);
-      image.data[4 * k] = image.data[4 * k + 1] = image.data[4 * k + 2] = v;
-      image.data[4 * k + 3] = 255;
-    }
-  }
-
-  function difference(image, prediction, reference, mask, limit) {
-    for (var k = 0; k < prediction.values.length; k += 1) {
-      var part = Math.min(Math.max((prediction.values[k] - reference.values[k] + limit) / (2 * limit), 0), 1);
-      var colour = mask && !mask.values[k] ? GROUND : palette.subarray(3 * Math.round(250 * part), 3 * Math.round(250 * part) + 3);
-      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = colour[j];
-      image.data[4 * k + 3] = 255;
-    }
-  }
-
-  // Areas on the dimmed input: what only the reference has, what only the prediction has, what has another label in each.
-  function disagreement(image, input, prediction, reference, low, high) {
-    for (var k = 0; k < prediction.values.length; k += 1) {
-      var p = prediction.values[k], r = reference.values[k], grey = Math.min(Math.max(140 * (input.values[k] - low) / (high - low), 0), 140);
-      var colour = p && !r ? PREDICTION : r && !p ? REFERENCE : p !== r ? OTHER : null;
-      for (var j = 0; j < 3; j += 1) image.data[4 * k + j] = colour ? colour[j] : grey;
-      image.data[4 * k + 3] = 255;
-    }
-  }
-
-  function pane(name) {
-    var canvas = make("canvas", { role: "img" }), cross = make("div", { class: "cross" });
-    var marks = ["left", "right", "top", "bottom"].map(function (side) {
-      return make("span", { class: "side " + side, "aria-hidden": "true" });
-    });
-    var frame = make("div", { class: "frame" }, [canvas, cross].concat(spec.placed ? marks : []));
-    return { name: name, canvas: canvas, cross: cross, marks: marks, node: make("figure", { class: "pane" }, [frame, make("figcaption", { text: name })]) };
-  }
-
-  function show(target, slice, paint) {
-    var small = document.createElement("canvas");
-    small.width = slice.columns;
-    small.height = slice.rows;
-    var context = small.getContext("2d"), image = context.createImageData(slice.columns, slice.rows);
-    paint(image);
-    context.putImageData(image, 0, 0);
-    var p = PLANES[state.plane], wide = slice.columns * spec.spacing[p.columns], tall = slice.rows * spec.spacing[p.rows];
-    var scale = 576 / Math.max(wide, tall);
-    target.canvas.width = Math.max(1, Math.round(wide * scale));
-    target.canvas.height = Math.max(1, Math.round(tall * scale));
-    var out = target.canvas.getContext("2d");
-    out.imageSmoothingEnabled = true;
-    out.imageSmoothingQuality = "high";
-    out.drawImage(small, 0, 0, target.canvas.width, target.canvas.height);
-    target.marks.forEach(function (mark, i) { mark.textContent = p.marks[i]; });
-    target.canvas.setAttribute("aria-label", target.name + ", case " + spec.case + ", " + state.plane + " slice " + (Number(state.slice) + 1));
-    return target.canvas;
-  }
 
   // ---- controls ----
 
@@ -246,7 +110,7 @@
       controls.appendChild(drawn);
     }
     PANES[spec.kind].forEach(function (name) {
-      panes[name] = pane(name);
+      panes[name] = viewer.pane(name);
       grid.appendChild(panes[name].node);
       attach(panes[name].canvas);
     });
@@ -306,7 +170,7 @@
     var mine = turn += 1;
     var model = spec.models.filter(function (m) { return m.name === state.model; })[0];
     var wanted = [spec.volumes.input, spec.volumes.reference, model, spec.volumes.mask].map(function (record) {
-      return record && record.key ? load(record) : null;
+      return record && record.key ? viewer.volume(record) : null;
     });
     readout.textContent = "Loading …";
     return Promise.all(wanted).then(function (v) {
@@ -344,7 +208,7 @@
     if (current.prediction) {
       show(panes.Prediction, current.prediction, function (image) { grey(image, current.prediction, w[0], w[1]); });
       show(panes["Prediction − reference"], current.prediction, function (image) {
-        difference(image, current.prediction, current.reference, current.mask, Number(state.error) || spec.error[1]);
+        viewer.difference(image, current.prediction, current.reference, current.mask, Number(state.error) || spec.error[1]);
       });
     }
   }
@@ -356,7 +220,7 @@
     if (on("prediction") && current.prediction) over.contours(canvas, current.prediction, spec.labels, over.PREDICTION, 2.2);
     if (!current.prediction) return;
     show(panes.Disagreement, current.input, function (image) {
-      disagreement(image, current.input, current.prediction, current.reference, w[0], w[1]);
+      viewer.disagreement(image, current.input, current.prediction, current.reference, w[0], w[1]);
     });
   }
 
@@ -388,5 +252,4 @@
     button.addEventListener("click", function () { state.slice = ""; open(); });
     host.appendChild(button);
   }
-  window.addEventListener("hashchange", function () { if (location.hash.indexOf("=") >= 0) location.reload(); });
 })();
