@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon, polygon_perimeter
+from skimage.draw import line, polygon
 
 from benchmark.download import PackageFile
 from benchmark.errors import DataError
@@ -97,7 +97,7 @@ def marks(database: Path, scan: Scan, frame: Frame) -> list[Mark]:
     )
     grouped: dict[tuple[int, int], list[tuple[bool, float, NDArray[np.intp]]]] = {}
     for annotation, malignancy, inclusion, z, coords in rows:
-        outline = np.array([line.split(",")[:2] for line in coords.split()], float).astype(np.intp)
+        outline = np.array([pair.split(",")[:2] for pair in coords.split()], float).astype(np.intp)
         grouped.setdefault((annotation, malignancy), []).append((bool(inclusion), float(z), outline))
     return [_mark(outlines, malignancy, frame) for (_, malignancy), outlines in grouped.items()]
 
@@ -128,7 +128,8 @@ def _pixels(outline: NDArray[np.intp], inclusion: bool) -> tuple[NDArray[np.intp
     inside = np.zeros((height, width), bool)
     columns, rows = (outline - low).T
     inside[polygon(rows, columns)] = True
-    inside[polygon_perimeter(rows, columns)] = not inclusion
+    for k in range(len(outline)):
+        inside[line(rows[k - 1], columns[k - 1], rows[k], columns[k])] = not inclusion
     found = np.nonzero(inside)
     return found[1] + low[0], found[0] + low[1]
 
