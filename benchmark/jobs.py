@@ -123,6 +123,7 @@ def run(job: RunJob) -> str:
                 digest,
                 engine,
                 root=job.store,
+                again=True,
                 progress=lambda _, done, total: progress.report(label, done, total),
             )
             return record.key

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from baselines import catalogue
-from benchmark import inbox, tasks
+from benchmark import inbox, store, tasks
 from benchmark.container.records import EngineName
 from benchmark.contract import Task
 from benchmark.errors import DataError, RadbenchError, UsageError
@@ -91,6 +91,7 @@ def gather(around: Surroundings, now: datetime) -> State:
     known = frozenset(teams)
     entries = _entries(work, memory, config)
     teams |= {found.entry.id: found.entry.submission.method.team for found in entries}
+    runs = _keys(work.store / "runs")
     return State(
         now=now,
         last_line=datetime.fromisoformat(log[-1].time) if log else None,
@@ -101,8 +102,9 @@ def gather(around: Surroundings, now: datetime) -> State:
         chosen={name: _chosen(config, task, [e.name for e in editions[name]]) for name, task in declared.items()},
         entries=entries,
         baselines=_baselines(config, declared),
-        runs=_keys(work.store / "runs"),
+        runs=runs,
         scores=_keys(work.store / "scores"),
+        removed=frozenset(key for key in runs if store.predictions_removed(store.run_folder(work.store, key))),
         placements=load_placements(work.store),
         attempts=attempts.of(log, teams),
         gpu=config.nightly.gpu,

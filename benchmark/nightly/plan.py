@@ -166,6 +166,9 @@ class _Board:
 HOLE = "\0hole\0"
 
 
+REMOVED = "its predictions went by the retention rule, and the present scorer has not seen them"
+
+
 def _filled(payload: Callable[[str], dict[str, Any]], field: str) -> Callable[[str], str]:
     """`store.digest(payload(value))` as a function of the value, which stands under `field`; all else is written out once."""
     before, after = store.canonical(payload(HOLE)).split(store.canonical(HOLE))
@@ -187,7 +190,8 @@ def _board_work(
         names = tuple(s.method.name for s in sharing)
         needs: list[str] = []
         first = sharing[0]
-        if key not in state.runs:
+        score = board.score_key(key)
+        if key not in state.runs or (key in state.removed and score not in state.scores):
             needs.append(key)
             runs.append(
                 Run(
@@ -200,10 +204,9 @@ def _board_work(
                     names=names,
                     entry=first.entry,
                     received=first.received,
-                    why=_why_run(state, board, sharing, before),
+                    why=REMOVED if key in state.runs else _why_run(state, board, sharing, before),
                 )
             )
-        score = board.score_key(key)
         if score not in state.scores:
             why = "its run is due" if needs else _why_score(state, board, sharing, key, before)
             scores.append(

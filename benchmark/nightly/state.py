@@ -127,6 +127,8 @@ class State:
     """By task/edition, how it was when all its work had last been done; only for the words of a plan."""
     last_line: datetime | None = None
     """When the ledger's last line was written, by the clock of then."""
+    removed: frozenset[str] = frozenset()
+    """Keys of runs whose predictions the retention rule took away: they are run again when a later scorer wants them."""
     handed_in: frozenset[str] = frozenset()
     """Ids of the entries of which the ledger says that they were handed in."""
     failed_nights: Mapping[str, int] = field(default_factory=dict)
