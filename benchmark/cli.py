@@ -321,6 +321,10 @@ def _ended(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or TERM."""
+
+
 def main() -> None:
     """Entry point: errors become sentences and exit codes (2 usage, 3 submission, 4 infrastructure, 5 data, 70 a bug)."""
     signal.signal(signal.SIGTERM, _ended)  # so that TERM cleans up as Ctrl-C does
@@ -328,9 +332,13 @@ def main() -> None:
         app()
     except RadbenchError as error:
         _fail(error)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
+        raise
     except KeyboardInterrupt:
         console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(141)
     except OSError as error:
