@@ -55,6 +55,11 @@ class Room:
         """Whether nothing runs."""
         return not self._taken
 
+    @property
+    def free_mb(self) -> int:
+        """Memory that nothing has reserved, in MiB; negative while a job that is too large runs."""
+        return self.box.memory_mb - sum(resources.memory_mb for resources, _ in self._taken.values())
+
     def holds(self, needs: Resources) -> bool:
         """Whether it fits when nothing else runs."""
         return needs.memory_mb <= self.box.memory_mb

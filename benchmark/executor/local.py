@@ -149,6 +149,9 @@ class LocalExecutor:
         with self._lock:
             worker = self._idle.pop() if self._idle else Worker()
             self._workers.add(worker)
+            surplus = self._surplus()
+        for other in surplus:
+            other.end()
         try:
             visible = ",".join(devices)
             result = worker.call(
@@ -160,6 +163,14 @@ class LocalExecutor:
             self._finish(item, worker, error=error)
         else:
             self._finish(item, worker, result=result)
+
+    def _surplus(self) -> list[Worker]:
+        """Take idle processes off the stack, those idle longest first, until what the others still hold fits beside what runs."""
+        taken = []
+        while self._idle and sum(worker.resident_mb for worker in self._idle) > self.room.free_mb:
+            taken.append(self._idle.pop(0))
+            self._workers.discard(taken[-1])
+        return taken
 
     def _finish(
         self, item: _Waiting, worker: Worker, *, result: Any = None, error: BaseException | None = None, lost: str = ""

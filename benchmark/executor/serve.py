@@ -7,14 +7,15 @@ its containers go away, and the process ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
 import signal
 import struct
-import sys
 import threading
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
@@ -23,6 +24,8 @@ from benchmark.executor import progress
 LENGTH = struct.Struct(">Q")
 ENDED = 143
 """Exit code after TERM."""
+OOM_SCORE = 500
+"""Added to how much the kernel wants to kill it, of 1000."""
 GRACE_SECONDS = 25.0
 """A job that was interrupted has this long to remove its containers."""
 
@@ -56,8 +59,14 @@ def receive_bytes(stream: IO[bytes]) -> bytes:
 
 def main() -> None:
     """Serve until standard input closes."""
-    answers = os.fdopen(os.dup(1), "wb")
+    # Nothing that a job starts may read what is meant for us, or write between our answers.
+    asks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    with contextlib.suppress(
+        OSError
+    ):  # where memory runs out, the kernel is to take a job and not the organiser's process
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     busy = False
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -70,7 +79,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked, who then ends us
     signal.signal(signal.SIGTERM, end)
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
+    threading.Thread(target=_listen, args=(asks, asked), daemon=True).start()
     while True:
         data = asked.get()
         busy = True

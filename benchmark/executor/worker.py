@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmark.executor.serve import ENDED, receive, send
@@ -37,6 +38,15 @@ class Worker:
     def pid(self) -> int:
         """Its process id; 0 while there is none."""
         return self._process.pid if self._process else 0
+
+    @property
+    def resident_mb(self) -> int:
+        """Memory that it holds now, in MiB; 0 while there is no process."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
+        except (OSError, IndexError, ValueError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
     @property
     def usable(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,3 +117,25 @@ def slow_run(job: RunJob) -> str:
     """As `jobs.run`, with a pause after each case, in which one can be killed."""
     with progress.listening(lambda *_: time.sleep(0.2)):
         return jobs.run(job)
+
+
+def child_reads(_: object) -> bytes:
+    """What a child of this process finds on standard input."""
+    return subprocess.run(["cat"], capture_output=True, timeout=10).stdout
+
+
+def oom_score(_: object) -> int:
+    """How much more than others the kernel wants to kill this process."""
+    return int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def meet(chore: Chore) -> tuple[float, float, str]:
+    """Wait until the job of the same number on the other kind of hardware is there too; as `interval`."""
+    begin = time.monotonic()
+    (chore.folder / chore.name).touch()
+    other = chore.folder / chore.name.translate(str.maketrans("gc", "cg"))
+    while not other.exists():
+        if time.monotonic() - begin > 30:
+            raise TimeoutError(f"{other.name} did not come while {chore.name} ran")
+        time.sleep(0.02)
+    return begin, time.monotonic(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
