@@ -139,3 +139,34 @@ def test_another_profile_is_another_run(tmp_path: Path, engine: Runtime) -> None
     apptainer = Runtime(name="apptainer", executable="/usr/bin/apptainer")
     assert not any("seccomp" in flag for flag in ContainerEngine(record, apptainer).flags)
     assert any("filter of system calls" in said for said in ContainerEngine(record, apptainer).remarks)
+
+
+TORCH = """
+import json, torch
+from torch.utils.data import DataLoader, TensorDataset
+def work():
+    torch.manual_seed(0)
+    net = torch.nn.Conv3d(1, 4, 3, padding=1)
+    data = DataLoader(TensorDataset(torch.ones(8, 1, 16, 16, 16)), batch_size=2, num_workers=2)
+    total = sum(net(batch).sum() for (batch,) in data)
+    total.backward()
+    torch.multiprocessing.spawn(worker, nprocs=2)
+    return [torch.get_num_threads(), bool(torch.isfinite(net.weight.grad).all()), torch.fft.fftn(torch.ones(8, 8)).real.sum().item()]
+def worker(rank):
+    assert torch.ones(100, 100).matmul(torch.ones(100, 100))[rank, 0] == 100
+if __name__ == "__main__":
+    json.dump(work(), open("/output/done.json", "w"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("clean")
+def test_torch_works(engine: Runtime, tmp_path: Path) -> None:
+    """Training step, data loaders with workers, which hand tensors through shared memory, and spawned processes."""
+    image = base.taken_in(base.python_image("torch", TORCH, base=base.science_image(("torch",))))
+    limits = Limits(seconds=120, memory_mb=3000, output_mb=8, shm_mb=256, cpus=2, pids=500)
+    (tmp_path / "case").mkdir()
+    with ContainerEngine(image, engine).session(limits, tmp_path / "log.txt") as session:
+        outcome = session.run(tmp_path / "case", tmp_path / "out")
+    assert outcome.ok, outcome.reason + outcome.log.decode("utf-8", "replace")
+    assert json.loads((tmp_path / "out/done.json").read_text())[1:] == [True, 64.0]
