@@ -24,7 +24,19 @@ KEPT = frozenset({"PatientSex", "PatientAge"})
 FILE_META = frozenset({0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 """What a file's own header needs; the rest of group 2 names stations and programs, and the profile has it written anew."""
 
-DUMMIES = frozenset({"", "ANONYMIZED", "000Y", "0", "0.0", "00010101", "000000.00", "00010101010101.000000+0000"})
+DUMMIES = frozenset(
+    {
+        "",
+        "ANONYMIZED",
+        "http://anonymized.invalid",
+        "000Y",
+        "0",
+        "0.0",
+        "00010101",
+        "000000.00",
+        "00010101010101.000000+0000",
+    }
+)
 """Values that stand for nothing: what the profile's actions Z and D leave."""
 
 _PSEUDONYM = re.compile(r"^(?:[0-9a-f]{12,64}|patient-[0-9a-f]{12,64})$", re.IGNORECASE)
