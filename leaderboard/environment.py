@@ -40,6 +40,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals |= {
         "ASSETS": Markup(marks.ASSETS),
+        "FEED": Markup(marks.FEED),
         "BANNER": Markup(marks.BANNER),
         "DATE": Markup(marks.DATE),
         "EDITION": Markup(marks.EDITION),

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from markupsafe import escape
 
-EDITION, DATE, YEAR, ASSETS, BANNER = (f"\x02{name}\x03" for name in ("edition", "date", "year", "assets", "banner"))
-"""Marks: id, date, year, the way to the edition's files, and the line that says which edition this is."""
+EDITION, DATE, YEAR, ASSETS, FEED, BANNER = (
+    f"\x02{name}\x03" for name in ("edition", "date", "year", "assets", "feed", "banner")
+)
+"""Marks: id, date, year, the way to the edition's files, what leads from the front to the feed, and the line that says which edition this
+is."""
+
+FEED_LINK = '<link rel="alternate" type="application/atom+xml" title="radbench: what changed" href="{}feed.xml">'
 
 
 def fill(text: str, path: str, edition: str, *, front: bool) -> bytes:
@@ -20,6 +25,8 @@ def fill(text: str, path: str, edition: str, *, front: bool) -> bytes:
     return (
         text.replace(BANNER, _banner(path, edition, site, front))
         .replace(ASSETS, f"{up}editions/{edition}/" if front else up)
+        # An edition stands alone: a copy of its folder has no feed beside it.
+        .replace(FEED, FEED_LINK.format(up) if front else "")
         .replace(EDITION, edition)
         .replace(DATE, edition[:10])
         .replace(YEAR, edition[:4])

@@ -2,6 +2,7 @@
 
     <site>/editions/<date>-<hash>/…     the edition: pages, pictures, downloads, `edition.json`; written once, never changed
     <site>/editions/index.html          all editions
+    <site>/feed.xml                     what changed from edition to edition, for feed readers
     <site>/index.html, <site>/tasks/…   the newest edition's pages under addresses that stay; files are the edition's own. A page
                                         that the newest edition does not have leads to the last one that has it.
     <site>/newest.json                  id of the newest edition, hashes of the pages at the front
@@ -28,7 +29,7 @@ from filelock import FileLock, Timeout
 import benchmark
 from benchmark import atomic
 from benchmark.errors import DataError, InfrastructureError, UsageError
-from leaderboard import crate, downloads, embargo, exports, history, pages
+from leaderboard import crate, downloads, embargo, exports, feed, history, pages
 from leaderboard.assembly import no_collection
 from leaderboard.cache import Cache
 from leaderboard.citation import checked_base
@@ -183,6 +184,7 @@ def _write_front(site: Path, snapshot: Snapshot, edition: str, known: Sequence[M
     listing = pages.editions_page([*reversed(known)], changes)
     front["editions/index.html"] = pages.fill(listing, "editions/index.html", edition, front=True)
     front |= _gone(front, edition, known)
+    front[feed.PATH] = feed.atom(known, changes, known[-1].get("base_url", ""))
     newest = {
         "edition": edition,
         "path": f"editions/{edition}/index.html",
