@@ -19,9 +19,9 @@ from typing import Any
 import benchmark
 from benchmark import atomic, store
 from benchmark.contract import RunRecord
-from benchmark.errors import RadbenchError
 from benchmark.lease import Lease
-from benchmark.nightly import failures, queue
+from benchmark.ledger import Ledger
+from benchmark.nightly import failures, front, queue, watch
 from benchmark.nightly.failures import Failure, Stage
 from benchmark.nightly.gather import Surroundings, gather, image_key, newest_hash
 from benchmark.nightly.hands import Hands
@@ -32,8 +32,6 @@ from benchmark.nightly.report import Failed, RowPlaced, RunDone, ScoreDone, Site
 from benchmark.nightly.state import State
 from benchmark.nightly.work import Place, Plan, Run, ScoreRun, TakeIn
 
-CLOCK_SECONDS = 300.0
-"""By so much the time of day may run away from the monotonic clock in a night, or be behind the ledger, before it is said."""
 LOOK_SECONDS = 30.0
 """How often disk, lease and clock are looked at while work goes on."""
 
@@ -77,7 +75,7 @@ class Night:
         self._gpu_seen = False
         self._taken = 0
         self._start = (self.hands.now(), self.hands.monotonic())
-        self._ledger = self.around.ledger
+        self.ledger = Ledger(self.around.ledger.path, clock=self.hands.now)
         self._memory = Memory(self.around.work)
 
     def carry_out(self) -> None:
@@ -113,7 +111,7 @@ class Night:
         for found in self.state.entries:
             if found.entry.id not in self.state.handed_in:
                 submission = found.entry.submission
-                self._ledger.append(
+                self.ledger.append(
                     "submitted",
                     task=submission.task,
                     submission=submission.method.name,
@@ -123,7 +121,7 @@ class Night:
                     digest=submission.digest,
                 )
         if not first.empty:
-            self._ledger.append(
+            self.ledger.append(
                 "night_started",
                 night=self.folder.name,
                 tasks=sorted(self.around.folders),
@@ -154,6 +152,7 @@ class Night:
             elif (until := self.queue.next_moment()) is not None:
                 self.hands.sleep(max(0.0, min(until - now, LOOK_SECONDS)))
             elif not self._rows_ready():
+                self._look()
                 return
 
     def _startable(self, now: float) -> Iterator[Item]:
@@ -179,7 +178,7 @@ class Night:
         names = ", ".join(queue.names(item))
         self.say(f"{queue.kind(item)} {'/'.join(filter(None, queue.board(item)))}: {names} ({item.why})")
         if isinstance(item, Run):
-            self._ledger.append(
+            self.ledger.append(
                 "run_started",
                 **self._about(item),
                 digest=item.digest,
@@ -198,15 +197,12 @@ class Night:
 
     def _room(self, item: Run) -> bool:
         """Whether the disk has room for a run; if not, none is begun any more."""
-        free, least = self.hands.free_gb(), self.around.config.nightly.disk_low_gb
-        if free >= least:
+        low = watch.low_disk(self.hands.free_gb(), self.around.config.nightly.disk_low_gb, self.around.work.root)
+        if low is None:
             return True
-        sentence = (
-            f"{free:.1f} GB are free in {self.around.work.root}; no new run is begun below {least:g} GB (disk_low_gb)."
-        )
-        self.queue.halted.setdefault("everything", sentence)
+        self.queue.halted.setdefault("everything", low.sentence)
         self.queue.again(item, self.hands.monotonic())
-        self.needs_person(sentence)
+        self.needs_person(low.sentence)
         return False
 
     def _look(self) -> None:
@@ -215,23 +211,14 @@ class Night:
         self._clock()
 
     def _clock(self, *, first_look: bool = False) -> None:
-        now, monotonic = self.hands.now(), self.hands.monotonic()
+        now = self.hands.now(), self.hands.monotonic()
         if first_look:
-            last = self.state.last_line if self.state else None
-            if last is not None and (last - now).total_seconds() > CLOCK_SECONDS:
-                behind = (last - now).total_seconds()
-                self.needs_person(
-                    f"clock_jumped: the clock stands {behind / 3600:.1f} h before the last line of the ledger; quotas and phases are "
-                    "judged by it. Have it kept by NTP."
-                )
-            return
-        drift = (now - self._start[0]).total_seconds() - (monotonic - self._start[1])
-        if abs(drift) > CLOCK_SECONDS:
-            self.needs_person(
-                f"clock_jumped: the clock was set {'forward' if drift > 0 else 'back'} by {abs(drift) / 3600:.1f} h during the night. "
-                "Have it kept by NTP."
-            )
-            self._start = (now, monotonic)
+            found = watch.behind_ledger(now[0], self.state.last_line if self.state else None)
+        else:
+            found = watch.drifted(self._start, now)
+        if found is not None:
+            self.needs_person(found.sentence)
+            self._start = now
 
     def _end(self, future: Future[Any]) -> None:
         item, begin = self._begun.pop(future)
@@ -252,7 +239,7 @@ class Night:
         elif isinstance(item, Run):
             self._ran(item, seconds)
         elif isinstance(item, ScoreRun):
-            self._ledger.append("scored", **self._about(item), score=item.key, scorer=store.scorer_version())
+            self.ledger.append("scored", **self._about(item), score=item.key, scorer=store.scorer_version())
             self.scores.append(
                 ScoreDone(
                     task=item.task, edition=item.edition, names=item.names, key=item.key, why=item.why, seconds=seconds
@@ -263,7 +250,7 @@ class Night:
         record = store.load_run(self.around.work.store, item.key)
         assert record is not None, f"run {item.key} is said to be done and is not in the store"
         codes = dict(sorted(Counter(case.code for case in record.cases if case.code).items()))
-        self._ledger.append(
+        self.ledger.append(
             "run_finished",
             **self._about(item),
             cases=len(record.cases),
@@ -291,7 +278,7 @@ class Night:
         placement = item.placement
         if item.counts:
             reused = placement.run not in self.queue.done
-            self._ledger.append(
+            self.ledger.append(
                 "attempt",
                 task=placement.task,
                 submission=placement.method.name,
@@ -334,7 +321,7 @@ class Night:
             f"failed: {queue.kind(item)} {', '.join(queue.names(item))}: {found.group} error [{found.code}]: {sentence}"
         )
         if isinstance(item, Run):
-            self._ledger.append(
+            self.ledger.append(
                 "run_failed",
                 **self._about(item),
                 group=found.group,
@@ -399,7 +386,7 @@ class Night:
 
         task, edition = queue.board(item)
         phase = phase_of(self.state.tasks[task], datetime.fromisoformat(known.received))
-        self._ledger.append(
+        self.ledger.append(
             "attempt",
             task=task,
             submission=known.submission.method.name,
@@ -455,7 +442,7 @@ class Night:
 
     def _publish(self) -> None:
         """Make the site, unless nothing that it shows has changed or a row would be lost by it."""
-        before = newest_hash(self.around.work)
+        before, old = newest_hash(self.around.work), front.record(self.around.work.site)
         if not self.queue.known and self.plan is not None and self.plan.publish is None:
             return
         found = self._plan()
@@ -463,7 +450,7 @@ class Night:
         if found.shown == self.state.published or not (self.state.placements or self.state.runs):
             return
         why = self.plan.publish.why if self.plan and self.plan.publish else ""
-        if held := self._unready():
+        if held := front.unready(self.around, self.state, found):
             self.site = SiteChange(why=held, held=True)
             self.needs_person(f"The site is held as it is: {held}")
             return
@@ -488,39 +475,12 @@ class Night:
         if published is None:
             return
         changed = newest_hash(self.around.work) != before
-        self.site = SiteChange(edition=published.edition, changed=changed, why=why)
+        said = front.news(old, front.record(self.around.work.site))
+        self.site = SiteChange(edition=published.edition, changed=changed, why=why, sentences=said)
         self._memory.save("published", {"shown": found.shown, "newest": newest_hash(self.around.work)})
         if changed:
             boards = sorted({f"{p.task}/{p.edition}" for p in self.state.placements})
-            self._ledger.append("published", edition=published.edition, boards=boards)
-
-    def _unready(self) -> str:
-        """Why the site must not be made now; empty where nothing stands against it."""
-        assert self.state is not None and self.plan is not None
-        broken = {(s.task, s.edition): s.sentence for s in self.plan.stopped}
-        waiting = {key for score in self.plan.scores for key in ((score.task, score.edition, n) for n in score.names)}
-        lost = sorted(
-            f"{p.task}/{p.edition}/{p.method.name}"
-            for p in self.state.placements
-            if (p.task, p.edition, p.method.name) in waiting and p.run in {s.run for s in self.plan.scores}
-        )
-        if lost:
-            more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-            return f"{len(lost)} rows have no score by the present scorer yet ({', '.join(lost[:3])}{more})."
-        for task, edition in sorted({(p.task, p.edition) for p in self.state.placements}):
-            if task in self.state.task_problems or ((task, edition) in broken and not self._readable(task, edition)):
-                sentence = broken.get((task, edition)) or self.state.task_problems[task].sentence
-                return f"the board {task}/{edition} cannot be made: {sentence}"
-        return ""
-
-    def _readable(self, task: str, edition: str) -> bool:
-        """Whether a broken edition's records can be read, which is all that a board of stored scores needs."""
-        from benchmark import dataset
-
-        with contextlib.suppress(RadbenchError):
-            dataset.load(self.around.work.data, self.around.folders[task].task, edition)
-            return True
-        return False
+            self.ledger.append("published", edition=published.edition, boards=boards)
 
     def _note_image(self, item: TakeIn, digest: str, flags: tuple[str, ...]) -> None:
         images = self._memory.load("images")

@@ -41,15 +41,13 @@ def plan(state: State) -> Plan:
     runs: list[Run] = []
     scores: list[ScoreRun] = []
     places: list[Place] = []
-    boards: dict[str, _Board] = {}
+    boards = _boards(state)
     for (task_name, edition_name), wanting in sorted(subjects.items()):
-        task = state.tasks[task_name]
         edition = next((e for e in state.editions.get(task_name, ()) if e.name == edition_name), None)
         if edition is None or edition.problem is not None:
             more += [_stuck(s, task_name, edition_name, edition is None) for s in wanting if s.entry]
             continue
-        found = boards[f"{task_name}/{edition_name}"] = _Board(task, edition)
-        own_runs, own_scores, own_places = _board_work(state, found, wanting)
+        own_runs, own_scores, own_places = _board_work(state, boards[f"{task_name}/{edition_name}"], wanting)
         runs, scores, places = [*runs, *own_runs], [*scores, *own_scores], [*places, *own_places]
     runs.sort(key=_urgency)
     position = {run.key: number for number, run in enumerate(runs)}
@@ -68,12 +66,7 @@ def plan(state: State) -> Plan:
 
 def basis(state: State) -> dict[str, Basis]:
     """What the keys of each board have in common now, for the words of the next plan."""
-    return {
-        f"{name}/{edition.name}": _Board(state.tasks[name], edition).basis
-        for name, editions in state.editions.items()
-        if name in state.tasks
-        for edition in editions
-    }
+    return {name: board.basis for name, board in _boards(state).items()}
 
 
 def _urgency(run: Run) -> tuple[Any, ...]:
@@ -161,6 +154,16 @@ class _Board:
             metrics=store.digest(metrics),
             scorer=store.scorer_version(),
         )
+
+
+def _boards(state: State) -> dict[str, _Board]:
+    """By task/edition; without those whose records cannot be read."""
+    return {
+        f"{name}/{edition.name}": _Board(state.tasks[name], edition)
+        for name, editions in state.editions.items()
+        for edition in editions
+        if edition.content
+    }
 
 
 HOLE = "\0hole\0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from benchmark import lease
 from benchmark.errors import DataError, InfrastructureError, RadbenchError
@@ -44,8 +45,6 @@ def _held(
     bars: Bars | None,
     hands: Callable[[NightLog], Hands] | None,
 ) -> NightReport:
-    from datetime import UTC, datetime
-
     folder = new_folder(around.work.root / "nights", datetime.now(UTC).date().isoformat())
     log = NightLog(folder, say)
 
@@ -95,7 +94,7 @@ def _finished(night: Night, report: NightReport) -> None:
     for item in report.failed:
         failed[item.code] = failed.get(item.code, 0) + 1
     with _told(night):
-        night.around.ledger.append(
+        night.ledger.append(
             "night_finished",
             night=report.night,
             exit_code=report.exit_code,

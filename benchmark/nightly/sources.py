@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,27 +33,21 @@ def edition_state(data: Path, task: Task, name: str, known: dict[str, Any]) -> t
     """
     try:
         edition = dataset.load(data, task, name)
+    except DataError as error:
+        return EditionState(task.name, name, (), "", "", "", Problem(error.group, error.code, error.sentence)), {}
+    problem, seen = None, {}
+    try:
         seen = _checked(edition.root, edition.info.files, known)
     except DataError as error:
-        broken = Problem(error.group, error.code, error.sentence)
-        return EditionState(task.name, name, (), "", "", "", broken), {}
+        problem = Problem(error.group, error.code, error.sentence)
+    if not edition.split("test"):
+        problem = Problem("data", "edition_broken", f"{edition.root} has no test cases.")
     cases = (*edition.split("canary"), *edition.split("test"))
     content = hashlib.sha256()
     for file in ("dataset.json", "cases.csv"):
         content.update((edition.root / file).read_bytes())
-    problem = None
-    if not edition.split("test"):
-        problem = Problem("data", "edition_broken", f"{edition.root} has no test cases.")
-    state = EditionState(
-        task.name,
-        name,
-        cases,
-        edition.hash_of("inputs", cases),
-        edition.hash_of("references", cases),
-        content.hexdigest(),
-        problem,
-    )
-    return state, seen
+    inputs, references = edition.hash_of("inputs", cases), edition.hash_of("references", cases)
+    return EditionState(task.name, name, cases, inputs, references, content.hexdigest(), problem), seen
 
 
 def _checked(root: Path, files: dict[str, str], known: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +66,7 @@ def _checked(root: Path, files: dict[str, str], known: dict[str, Any]) -> dict[s
     return seen
 
 
+@cache
 def code() -> str:
     """A hash of all code, templates and styles that numbers and pages are made with."""
     total = hashlib.sha256()
