@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from leaderboard import numbers
-from leaderboard.charts import bars, curves, difference, rows, scatter
-from leaderboard.charts.svg import Axis, round_out, round_out_log
+from leaderboard.charts import curves, difference, rows, scatter
+from leaderboard.charts.svg import round_out_log
 from leaderboard.records import BoardData
-from leaderboard.spread import in_brief
 from leaderboard.tables import Tables, standing
 from leaderboard.views import MODELS, BoardView, Column, Line
 
@@ -18,9 +17,6 @@ LINES = 20
 """Charts with a line for each submission show so many, the best ranked ones."""
 POINTS = 200
 """The scatter shows so many."""
-WIDE = 300.0
-"""Width of the front's intervals."""
-
 
 NOTHING = Markup("")
 
@@ -195,54 +191,6 @@ def _sensitivities(view: BoardView) -> tuple[tuple[Line, tuple[tuple[str, str], 
         )
         for line, drawn in _drawn(view, "froc")[:LINES]
     )
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The best row of one kind of model, for the front's figure."""
-
-    kind: str
-    title: str
-    line: Line | None
-    drawn: Markup
-    spread: str = ""
-    """How much it hangs on the seed of its training, where that is known."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """Traditional or generative, for one task."""
-
-    view: BoardView
-    column: Column
-    kinds: tuple[Kind, ...]
-    ticks: Markup
-
-
-def question(view: BoardView) -> Question | None:
-    """The best classical, learned and generative row by the task's first metric, on one axis; None without any."""
-    if not view.columns:
-        return None
-    column = view.columns[0]
-    best: dict[str, Line] = {}
-    sign = 1 if column.info.direction == "lower" else -1
-    for line in view.lines:
-        own = sign * line.cells[0].aggregate.value
-        if line.kind not in best or own < sign * best[line.kind].cells[0].aggregate.value:
-            best[line.kind] = line
-    if not any(kind in best for kind in ("traditional", "learned", "generative")):
-        return None
-    best.pop("other", None)
-    triples = {kind: _triple(line, column.info.id) for kind, line in best.items()}
-    low, high = round_out([v for triple in triples.values() for v in triple])
-    axis = Axis(low, high, 14.0, WIDE - 14.0)
-    kinds = []
-    for kind in ("traditional", "learned", "generative"):
-        drawn = bars.wide(axis, kind, *triples[kind], WIDE) if kind in triples else Markup("")
-        found = best.get(kind)
-        seeds = in_brief(found.row.method, view.board.dataset.edition, column.info.id) if found else ""
-        kinds.append(Kind(kind, MODELS[kind], found, drawn, seeds))
-    return Question(view, column, tuple(kinds), bars.tick_row(axis, WIDE))
 
 
 def legend_kinds(view: BoardView) -> list[tuple[str, str]]:

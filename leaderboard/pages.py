@@ -12,8 +12,8 @@ from leaderboard import downloads, methods
 from leaderboard.assembly import assembled
 from leaderboard.cache import Cache
 from leaderboard.environment import render
-from leaderboard.figures import question
 from leaderboard.marks import BANNER, EDITION, fill
+from leaderboard.question import question
 from leaderboard.records import BoardData
 from leaderboard.scripts import static_files
 from leaderboard.views import board_view, slugs

@@ -209,6 +209,8 @@ class Claim(Record):
     """Figure for the generative method."""
     source: str
     """Where the claim stands."""
+    beside: str = ""
+    """Id of the task's metric that comes nearest: its values are shown beside the claim. Empty: those of the first metric alone."""
 
 
 class Task(Record):
@@ -293,6 +295,7 @@ class Task(Record):
             ("scoring.reference", self.scoring.reference, [s.slug for s in self.references]),
             ("display.input", self.display.input, [s.slug for s in self.inputs]),
             *(("ranking.metrics", name, ids) for name in self.ranking.metrics),
+            *(("claims.beside", claim.beside, ids) for claim in self.claims if claim.beside),
             *(("ranking.attributes", name, attributes) for name in self.ranking.attributes),
             *(
                 ("fairness.crossings", name, attributes)

@@ -14,7 +14,8 @@ import pytest
 from markup import Tree
 
 from benchmark.contract import Cost
-from leaderboard import costs, exports, exports_parquet, figures, pages, spread
+from leaderboard import costs, exports, exports_parquet, pages, spread
+from leaderboard.question import question
 from leaderboard.views import board_view
 
 
@@ -95,9 +96,9 @@ def test_the_spread_is_on_the_page_and_beside_the_question_and_named_as_validati
     assert "Spread over 3 training seeds, validation split" in text and "those of seed 2" in text
     assert "training seeds" not in page("tasks/mri_to_ct/submissions/unet/index.html").root.words()
     data = boards.heads(canaries=0)
-    found = figures.question(board_view(data, "mri_to_ct"))
+    found = question(board_view(data, "mri_to_ct"))
     assert found is not None
-    assert [bool(kind.spread) for kind in found.kinds] == [False, False, True]
+    assert [bool(kind.spread) for kind in found.panels[0].kinds] == [False, False, True]
     assert "spread over 3 training seeds, validation split" in page("index.html").root.words()
 
 
@@ -107,8 +108,8 @@ def test_what_was_measured_on_another_edition_is_not_put_beside_this_one() -> No
         data,
         board=data.board.model_copy(update={"dataset": data.board.dataset.model_copy(update={"edition": "phantom-2"})}),
     )
-    found = figures.question(board_view(moved, "mri_to_ct"))
-    assert found is not None and not any(kind.spread for kind in found.kinds)
+    found = question(board_view(moved, "mri_to_ct"))
+    assert found is not None and not any(kind.spread for kind in found.panels[0].kinds)
 
 
 def test_a_cost_of_nothing_is_a_cost() -> None:
