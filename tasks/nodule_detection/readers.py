@@ -139,15 +139,16 @@ def findings(seen: Sequence[Mark]) -> dict[str, Any]:
     out = empty_points(irrelevant=True)
     for group in merged(seen):
         centre = np.mean([mark.centre for mark in group], axis=0)
+        agreed = min(len(group), READERS)  # a reader who outlined it in two parts is one reader
         entry = {
-            "name": f"marked by {len(group)} of {READERS}",
+            "name": f"marked by {agreed} of {READERS}",
             "point": [round(float(c), 3) for c in centre],
             "diameter": round(float(np.mean([mark.diameter for mark in group])), 3),
-            "readers": len(group),
+            "readers": agreed,
             "diameters": [round(mark.diameter, 3) for mark in group],
             "malignancy": [mark.malignancy for mark in group],
         }
-        out["points" if len(group) >= MAJORITY else "irrelevant"].append(entry)
+        out["points" if agreed >= MAJORITY else "irrelevant"].append(entry)
     return out
 
 
