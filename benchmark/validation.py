@@ -23,6 +23,8 @@ VOLUME_SUFFIXES = (".mha", ".nii.gz", ".nii")
 """Formats in which a volume may be handed in."""
 
 LARGEST = float(np.finfo(np.float64).max)
+JSON_MB = 16
+"""Largest JSON output in MiB, whatever the task allows for volumes: parsed, it takes forty times the memory."""
 LEAST_VOXELS = 2**22
 """Volumes of so many voxels are read whatever the reference's size."""
 
@@ -97,13 +99,11 @@ def read_prediction(path: Path, task: Task, socket: Socket, grid: Volume | None)
     `grid` is the reference volume. Raises `SubmissionError` with one of the codes `output_too_large`, `unreadable`,
     `not_scalar`, `not_numeric`, `geometry`, `schema`. Non-finite voxels are left to the metrics, which know the mask.
     """
-    limit = task.limits.output_mb * 2**20
-    size = path.lstat().st_size
+    most = task.limits.output_mb if socket.is_volume else min(task.limits.output_mb, JSON_MB)
+    limit, size = most * 2**20, path.lstat().st_size
     if size > limit:
         raise SubmissionError(
-            "output_too_large",
-            f"{path.name} has {size / 2**20:.0f} MiB",
-            expected=f"at most {task.limits.output_mb} MiB",
+            "output_too_large", f"{path.name} has {size / 2**20:.0f} MiB", expected=f"at most {most} MiB"
         )
     if not socket.is_volume:
         return _read_json(path, socket)

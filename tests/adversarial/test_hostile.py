@@ -1,5 +1,6 @@
 """Containers that mean harm, run for real through the engine and the scorer: each is held, told by its code, and leaves nothing."""
 
+# ruff: noqa: E501  # tables read better with an entry a line
 from __future__ import annotations
 
 import contextlib
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmark import dataset, inference, scoring, validation
+from benchmark import dataset, inference, scoring, store, validation
 from benchmark.container import ContainerEngine, Runtime, intake
 from benchmark.container.commands import OWNER_LABEL
 from benchmark.container.ownership import owner
@@ -258,6 +259,43 @@ SERVED: dict[str, Hostile] = {
         "timeout",
         "4 s",
     ),
+    "an answer that is always about to come": Hostile(
+        "try:\n    while True: handler.wfile.write(b'HTTP/1.1 100 Continue\\r\\n\\r\\n'); time.sleep(0.01)\n"
+        "except OSError: print('held')\nhandler.answered = True",
+        "timeout",
+        "4 s",
+    ),
+    "a body without end": Hostile(
+        "valid(); handler.answered = True\nhandler.wfile.write(b'HTTP/1.1 201 Created\\r\\n\\r\\n')\n"
+        "try:\n    while True: handler.wfile.write(b'x' * 65536)\nexcept OSError: print('held')",
+        "",
+    ),
+    "a length that lies": Hostile(
+        "valid(); handler.answered = True; handler.answer(201, ('Content-Length', '9' * 4000))",
+        "",
+    ),
+    "chunks of no size": Hostile(
+        "handler.answered = True\nhandler.wfile.write(b'HTTP/1.1 201 x\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n-5\\r\\nxx\\r\\nzz\\r\\n')\n"
+        "handler.wfile.flush(); handler.connection.shutdown(2)",
+        "crashed",
+        "the server",
+    ),
+    "no HTTP at all": Hostile(
+        "handler.answered = True; handler.wfile.write(b'\\x16\\x03\\x01' + os.urandom(500) + b'\\n')",
+        "crashed",
+        "the server",
+    ),
+    "a status that is no number": Hostile(
+        "handler.answered = True; handler.wfile.write(b'HTTP/1.1 ' + b'9' * 6000 + b' x\\r\\n\\r\\n')",
+        "crashed",
+        "the server",
+    ),
+    "an early answer by another thread": Hostile(
+        # The case is over with the answer: what is written later is not taken, nor found by the next.
+        "handler.answer(201); handler.answered = True\nthreading.Timer(0.5, valid).start()",
+        "missing",
+        "images/clean",
+    ),
     "a helper that is looked for": Hostile(
         "print('seen:', [open(p, 'rb').read() for p in glob.glob('/proc/[0-9]*/cmdline')])\n"
         "[os.kill(int(p), 9) for p in os.listdir('/proc') if p.isdigit() and int(p) not in (1, os.getpid())]\nvalid()",
@@ -347,6 +385,50 @@ def test_state_between_invokes_is_found(server: ContainerEngine, toy: TaskFolder
     score = scoring.score_run(task, edition, record, tmp_path / "store")
     assert score.aggregates[0].value == 0.0  # from a fresh start it is right; the rest was memory
     assert not processes()
+
+
+LEAK = "leak-7731-a"
+"""What the model saw, as it were, and tries to carry out of sealed cases by every way that it has."""
+WAYS = {
+    "c5": "sys.exit(77)",
+    "c6": f"valid(); valid('{LEAK}.mha')",
+    "c7": f"os.makedirs(CLEAN); open(CLEAN + '{LEAK}.mha', 'w').write('ElementDataFile = {LEAK}')",
+    "c8": f"valid('{LEAK}.mha'); p = CLEAN + '{LEAK}.mha'; d = open(p, 'rb').read(); open(p, 'wb').write(d.replace(b'ElementSpacing = 1', b'ElementSpacing = 7731'))",
+    "c9": f"os.makedirs(CLEAN); open(CLEAN + 'x.mha', 'wb').write(b'Comment = {LEAK}\\n' + volume()); os.makedirs('/output/{LEAK}')",
+}
+SAY = f"print('{LEAK}', flush=True); print('{LEAK}', file=sys.stderr); open('/output/{LEAK}.txt', 'w').write('{LEAK}'); os.utime('/output', (7731, 7731))\n"
+
+
+@pytest.mark.usefixtures("clean")
+def test_nothing_that_a_model_says_leaves_the_sealed_cases(engine: Runtime, toy: TaskFolder, tmp_path: Path) -> None:
+    """Names, contents, headers, logs, exit codes, folders, times: of all that, only the organiser's own logs and outputs hold a trace."""
+    edition = dataset.prepare(tmp_path / "data", toy.task, toy.maker("phantom")(), workers=1)
+    for case in edition.cases:
+        if case.split in ("canary", "test"):
+            way = SAY + WAYS[case.id] if case.split == "test" else "valid()"
+            (edition.input_folder(case.id) / "script.py").write_text(way)
+    container = ContainerEngine(base.taken_in(hostile.reference()), engine)
+    task = toy.task.model_copy(update={"limits": LIMITS})
+    root = tmp_path / "store"
+    record = inference.run(task, edition, Method(name="m", title="M"), container.digest, container, root=root)
+    score = scoring.score_run(task, edition, record, root)
+    # It did try: its words are where only the organiser looks.
+    assert LEAK in (root / "runs" / record.key / "logs/sealed/c5.log").read_text()
+    private = {root / "runs" / record.key / "logs", root / "runs" / record.key / "predictions"}
+    told = [path for path in root.rglob("*") if path.is_file() and not private & set(path.parents)]
+    told.append(root / "runs" / record.key / "logs/messages.txt")
+    assert {"run.json", "score.json", "cases.csv", "messages.txt"} <= {path.name for path in told}
+    for path in told:
+        if path.name != "files.json" and "manifest" not in path.name:
+            assert LEAK.encode() not in path.read_bytes() and b"7731" not in path.read_bytes(), path
+    codes = {case.case: case.code for case in record.cases if case.code}
+    assert codes == {"c5": "crashed"} and "77" not in record.cases[2].reason
+    reasons = {
+        s.case: s.reason.partition(":")[0]
+        for s in store.load_case_scores(root, score.key)
+        if s.case in WAYS and s.reason
+    }
+    assert reasons == {"c5": "crashed", "c6": "extra_output", "c7": "unreadable", "c8": "geometry"}
 
 
 def test_there_are_enough_of_them() -> None:

@@ -216,7 +216,8 @@ FINE = {  # what a reader may take for a volume on the right grid, since it is o
     "mha compressed", "mha other byte order", "mha not an image", "mha header size", "mha header size lies", "mha header size in words",
     "mha a NUL", "mha not text", "mha no axes",
     "nii scale NaN", "nii scale huge", "nii scale tiny", "nii unknown units", "nii code out of range", "nii eight axes",
-    "nii scale infinite", "nii another size",
+    "nii scale infinite", "nii another size", "nii extension that says nothing", "nii extension that promises more",
+    "nii extension that of negative size", "nii extension that with words", "NaN with a message in it",
 }  # fmt: skip
 
 
@@ -245,6 +246,19 @@ def _files() -> dict[str, tuple[str, bytes]]:
         "mha under the name of nii": (".nii", mha()), "nii under the name of mha": (".mha", raw), "plain under the name of gz": (".mha.gz", mha()),
         "an unknown kind": (".npy", b"\x93NUMPY\1\0"), "a pickle": (".pkl", b"\x80\4."), "no kind": ("", mha()), "mhd": (".mhd", mha()),
     }  # fmt: skip
+    for name, extension in {
+        "says nothing": b"",
+        "promises more": struct.pack("<ii", 2**31 - 16, 6),
+        "of negative size": struct.pack("<ii", -16, 6),
+        "with words": struct.pack("<ii", 32, 6) + b"\x1b[2J<script>".ljust(24),
+    }.items():
+        # A header's extensions lie between header and voxels; nobody reads them.
+        head = bytearray(nifti(b"", vox_offset=352 + len(extension)))
+        head[348] = 1
+        files[f"nii extension that {name}"] = (".nii", bytes(head) + extension + GRID.array.tobytes())
+    quiet = np.full(GRID.array.shape, np.nan, np.float32).view(np.uint32)
+    quiet[:] |= np.frombuffer(b"secret" * 80, np.uint8).reshape(GRID.array.shape)  # NaN has room for 22 bits of message
+    files["NaN with a message in it"] = (".nii", nifti(quiet.tobytes(), datatype=16, bitpix=32))
     return files
 
 
@@ -283,6 +297,13 @@ JSONS: dict[str, bytes] = {
     "probability of 2": b'{"type": "Multiple points", "points": [{"point": [1, 2, 3], "probability": 2}]}',
     "probability below": b'{"type": "Multiple points", "points": [{"point": [1, 2, 3], "probability": -1e-300}]}',
     "probability in words": b'{"type": "Multiple points", "points": [{"point": [1, 2, 3], "probability": "high"}]}',
+    "a key twice, written in two ways": b'{"type": "Multiple points", "\\u0074ype": "x", "points": []}',
+    "a key that looks like another": '{"type": "Multiple points", "p\u043eints": []}'.encode(), "a type in wide letters": '{"type": "\uff2dultiple points", "points": []}'.encode(),
+    "words from right to left": '{"type": "\u202eMultiple points", "points": []}'.encode(), "digits of another script": '{"type": "Multiple points", "points": [{"point": [\u0661, 2, 3], "probability": 0.5}]}'.encode(),
+    "a point below the point": b'{"type": "Multiple points", "points": [{"point": {"point": [1, 2, 3]}, "probability": 0.5}]}',
+    "exponent without end": b'{"type": "Multiple points", "points": [{"point": [1e' + b"9" * 5000 + b', 2, 3], "probability": 0.5}]}',
+    "a number in hexadecimal": b'{"type": "Multiple points", "points": [{"point": [0x10, 2, 3], "probability": 0.5}]}', "a number with a plus": b'{"type": "Multiple points", "points": [{"point": [+1, 2, 3], "probability": 0.5}]}',
+    "a remark": b'{"type": "Multiple points", /* x */ "points": []}', "lists in the place of numbers": b'{"type": "Multiple points", "points": [{"point": [[1], [2], [3]], "probability": 0.5}]}',
     "a long word": b'{"type": "' + b"x" * 100000 + b'", "points": []}', "a long point": b'{"type": "Multiple points", "points": [{"point": "' + b"x" * 100000 + b'"}]}',
 }  # fmt: skip
 
@@ -307,6 +328,16 @@ def read_points(folder: Path, toy: TaskFolder, content: bytes) -> Checked:
 @pytest.mark.parametrize("name", JSONS)
 def test_a_broken_value_is_told(toy: TaskFolder, tmp_path: Path, name: str) -> None:
     assert read_points(tmp_path, toy, JSONS[name]).code in ("unreadable", "schema")
+
+
+def test_a_large_value_is_not_parsed(toy: TaskFolder, tmp_path: Path) -> None:
+    """A task that allows large volumes allows no large JSON, which takes many times its size in memory."""
+    task = toy.task.model_copy(update={"limits": Limits(output_mb=512)})
+    with (tmp_path / "points.json").open("wb") as file:
+        file.truncate(17 * 2**20)
+    with pytest.raises(SubmissionError, match="17 MiB; expected at most 16 MiB") as caught:
+        validation.read_prediction(tmp_path / "points.json", task, POINTS, None)
+    assert caught.value.code == "output_too_large"
 
 
 def _link_folder(folder: Path) -> None:
