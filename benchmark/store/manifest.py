@@ -68,16 +68,19 @@ def seal(
     canary: Iterable[str] | None = None,
     *,
     migrated: bool = False,
+    flush: bool = True,
 ) -> None:
-    """Write `key.json` (what the key is the hash of, if given) and then `files.json` into a folder that is otherwise finished."""
+    """Write `key.json` (what the key is the hash of, if given) and then `files.json` into a folder that is otherwise finished.
+
+    `flush=False` leaves it to whoever puts the folder in place to get these two onto the disk.
+    """
+    write = atomic.write_text if flush else lambda path, text: path.write_text(text, "utf-8")
     if payload is not None:
-        atomic.write_text(folder / KEY, canonical(payload) + "\n")
-    files = {
-        path: FileEntry(bytes=(folder / path).stat().st_size, sha256=sha256_of(folder / path))
-        for path in present(folder)
-    }
+        write(folder / KEY, canonical(payload) + "\n")
+    paths = present(folder)
+    files = {path: FileEntry(bytes=(folder / path).stat().st_size, sha256=sha256_of(folder / path)) for path in paths}
     record = Files(files=files, canary=None if canary is None else tuple(canary), migrated=migrated)
-    atomic.write_json(folder / FILES, record.model_dump(mode="json"))
+    write(folder / FILES, atomic.json_text(record.model_dump(mode="json")))
 
 
 def seal_run(

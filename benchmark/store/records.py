@@ -86,8 +86,8 @@ def save_score(
         if contributions:
             (folder / "parts.pickle").write_bytes(parts.dumps(contributions))
         (folder / "cases.csv").write_text(scores_to_csv(scores), "utf-8")
-        atomic.write_json(folder / "score.json", record.model_dump(mode="json"))
-        manifest.seal(folder, payload)
+        (folder / "score.json").write_text(atomic.json_text(record.model_dump(mode="json")), "utf-8")
+        manifest.seal(folder, payload, flush=False)
 
 
 def load_case_scores(store: Path, key: str) -> list[Score]:
