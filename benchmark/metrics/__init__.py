@@ -9,6 +9,7 @@ from benchmark.metrics import clinical as clinical
 from benchmark.metrics import detection as detection
 from benchmark.metrics import generation as generation
 from benchmark.metrics import lesions as lesions
+from benchmark.metrics import marks as marks
 from benchmark.metrics import memorisation as memorisation
 from benchmark.metrics import multilabel as multilabel
 from benchmark.metrics import noise as noise

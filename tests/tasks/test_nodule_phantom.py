@@ -259,6 +259,10 @@ def scored(predict) -> dict[str, float]:
     for used in TASK.metrics:
         metric = metrics.find(used.name)
         options = {**metric.options, **used.options}
+        if metric.level == "case":
+            values = [metric.evaluate(CaseInputs(reference, predict(reference)), options).value for reference in cases]
+            found[used.id] = float(np.mean(values))
+            continue
         parts = [metric.collect(CaseInputs(reference, predict(reference)), **options) for reference in cases]
         found[used.id] = metric.reduce(parts, np.ones(len(parts)), **options).value
     return found
