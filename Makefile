@@ -32,6 +32,7 @@ docs: $(READY)
 	$(BIN)/python -m benchmark.metrics.document
 	$(BIN)/python -m benchmark.errors_document
 	$(BIN)/python -m benchmark.submission_document
+	$(BIN)/python -m benchmark.nightly.document
 
 # torch first and by its exact pin, so that the build without CUDA libraries is taken where the index offers one. lite0's wheel
 # names no dependencies that we lack, and --no-deps keeps it from pulling in others.

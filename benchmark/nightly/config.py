@@ -30,8 +30,6 @@ class Retries(Record):
     """Longest pause."""
     jitter: float = Field(default=0.2, ge=0, le=1)
     """Share of the pause that is drawn at random (with a fixed seed), so that many failures do not come back at once."""
-    nights: int = Field(default=3, gt=0)
-    """After so many nights in which it failed, the report asks for a person; it is still tried."""
 
 
 class Nightly(Record):

@@ -73,6 +73,7 @@ class Night:
     def __post_init__(self) -> None:
         self._begun: dict[Future[Any], tuple[Item, float]] = {}
         self._gpu_seen = False
+        self._counted: set[str] = set()
         self._taken = 0
         self._start = (self.hands.now(), self.hands.monotonic())
         self.ledger = Ledger(self.around.ledger.path, clock=self.hands.now)
@@ -276,7 +277,9 @@ class Night:
 
     def _place(self, item: Place) -> None:
         placement = item.placement
-        if item.counts:
+        counts = item.counts and placement.entry not in self._counted  # once, on however many editions it runs
+        if counts:
+            self._counted.add(placement.entry)
             reused = placement.run not in self.queue.done
             self.ledger.append(
                 "attempt",
@@ -297,7 +300,7 @@ class Night:
                 edition=placement.edition,
                 name=placement.method.name,
                 why=item.why,
-                counted=item.counts,
+                counted=counts,
             )
         )
 
