@@ -31,8 +31,16 @@ def publish_boards(
     Submissions under embargo on that day are anonymous in it. `base_url` is the site's address, for citations; None keeps the one
     that was last given. Raises `UsageError` for a bad date or address.
     """
+    return publish(site, boards(entries, root, date), date=date, base_url=base_url)
+
+
+def boards(entries: Sequence[Entry], root: Path, date: str) -> list[BoardData]:
+    """What is published on that day: one board an entry, submissions under embargo without their names.
+
+    Raises `UsageError` for a bad date.
+    """
     day = parsed_date(date)
-    return publish(site, [_veiled_data(entry, root, day) for entry in entries], date=date, base_url=base_url)
+    return [_veiled_data(entry, root, day) for entry in entries]
 
 
 def _veiled_data(entry: Entry, root: Path, day: Date) -> BoardData:
@@ -152,7 +160,8 @@ def scored(task: Task, edition: Edition, root: Path) -> list[tuple[RunRecord, st
 
 
 def _runs(root: Path) -> list[RunRecord]:
-    """Every run of the store."""
+    """Every run of the store. Raises `DataError('store_newer')` for one that a later version wrote."""
+    store.version_of(root)
     return [
         run
         for path in sorted((root / "runs").glob("[!.]*/run.json"))
