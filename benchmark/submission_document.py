@@ -32,15 +32,17 @@ a verdict. What goes in and what must come out is the task's to say (`radbench t
 
 ## The image
 
-- linux/amd64, with an ordinary user (`USER`), without `LD_PRELOAD` or `LD_AUDIT` in its environment. An archive holds one image:
+- linux/amd64, with an ordinary user (`USER`), without `LD_PRELOAD` or `LD_AUDIT` in its environment, and without annotations but
+  `org.opencontainers.image.…` (labels are free). An archive holds one image:
   `podman save IMAGE | gzip -c > name.tar.gz` (or `docker save`); OCI archives are read as well, and SIF files of Apptainer
   (`apptainer build model.sif docker-archive:model.tar`), which only an organiser with Apptainer can run.
 - **exec mode** (no label): the entry point runs once a case and ends with exit code 0. **invoke mode** (label
   `org.grand-challenge.api-method="invoke"`): a server on port 4743 answers `GET /health` with 200 once the model is loaded, and
   `POST /invoke` with 201 when the case that lies in `/input` is done. Images made for Grand Challenge run unchanged.
-- `/input` is read-only and holds one case: images as `images/<slug>/<case>.mha`, values as `<slug>.json`, and `inputs.json`, which
-  lists the sockets. `/output` is empty and writable. `/opt/ml/model` holds the folder that the manifest names as `model`. The root
+- `/input` is read-only and holds one case: images as `images/<slug>/<case>.mha` (or `.nii.gz`, see `inputs` below), values
+  as `<slug>.json`, and `inputs.json`, which lists the sockets. `/output` is empty and writable. `/opt/ml/model` holds the folder that the manifest names as `model`. The root
   file system is read-only; `/tmp` is writable, in memory, and counts as memory. There is no network.
+  Few system calls are allowed: what PyTorch, NumPy and a server need, no namespaces, mounts, key rings, tracing, or io_uring.
 - A server that answers a case differently after it has seen others is started afresh for each case, and its row says so.
 
 ## The manifest
