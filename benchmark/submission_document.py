@@ -40,9 +40,10 @@ a verdict. What goes in and what must come out is the task's to say (`radbench t
   `org.grand-challenge.api-method="invoke"`): a server on port 4743 answers `GET /health` with 200 once the model is loaded, and
   `POST /invoke` with 201 when the case that lies in `/input` is done. Images made for Grand Challenge run unchanged.
 - `/input` is read-only and holds one case: images as `images/<slug>/<case>.mha` (or `.nii.gz`, see `inputs` below), values
-  as `<slug>.json`, and `inputs.json`, which lists the sockets. `/output` is empty and writable. `/opt/ml/model` holds the folder that the manifest names as `model`. The root
-  file system is read-only; `/tmp` is writable, in memory, and counts as memory. There is no network.
-  Few system calls are allowed: what PyTorch, NumPy and a server need, no namespaces, mounts, key rings, tracing, or io_uring.
+  as `<slug>.json`, and `inputs.json`, which lists the sockets. `/output` is empty and writable. `/opt/ml/model` holds the folder
+  that the manifest names as `model`. The root file system is read-only; `/tmp` is writable, in memory, and counts as memory. There
+  is no network. Few system calls are allowed: what PyTorch, NumPy and a server need, no namespaces, mounts, key rings, tracing or
+  io_uring.
 - A server that answers a case differently after it has seen others is started afresh for each case, and its row says so.
 
 ## The manifest
