@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import shutil
 import threading
 import time
 import uuid
@@ -223,18 +224,56 @@ def _start(config: ExecutorConfig, say: Callable[[str], None]) -> Iterator[Any]:
     options, remarks = started(config)
     for remark in remarks:
         say(remark)
+    submit = getattr(getattr(found, "job_cls", None), "submit_command", "")
+    if submit and shutil.which(submit.split()[0]) is None:
+        raise InfrastructureError(
+            "cluster_lost",
+            f"{config.cluster} needs the command {submit.split()[0]}, which this machine does not have",
+            action="Run radbench where jobs of the queue are submitted, such as on the login node.",
+        )
     try:
         cluster = found(**options)
-        cluster.scale(config.workers or 1)
-    except TypeError as error:
-        raise UsageError("bad_value", f"executor.options: {config.cluster} does not take them ({error})") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            "bad_value", f"executor.options: {config.cluster} does not take them ({_first_line(error)})"
+        ) from None
     except Exception as error:
-        raise InfrastructureError("cluster_lost", f"{config.cluster} could not be started ({error})") from error
+        raise InfrastructureError(
+            "cluster_lost", f"{config.cluster} could not be started ({_first_line(error)})"
+        ) from error
+    try:
+        _scale(cluster, config.workers or 1)
+    except Exception as error:
+        _shut(cluster)
+        raise InfrastructureError(
+            "cluster_lost", f"{config.cluster} could not start workers ({' '.join(str(error).split())})"
+        ) from error
     try:
         yield cluster
     finally:
-        with contextlib.suppress(Exception):
-            cluster.close()
+        _shut(cluster)
+
+
+def _scale(cluster: Any, workers: int) -> None:
+    """Ask for workers, and hear of it when the queue refuses them: scaling by itself goes on in the background, and tells nobody."""
+    if not hasattr(cluster, "_correct_state"):
+        cluster.scale(workers)
+        return
+
+    async def ask() -> None:
+        cluster.scale(workers)
+        await cluster._correct_state()  # before what `scale` put off until the loop is free, and in its place
+
+    cluster.sync(ask)
+
+
+def _shut(cluster: Any) -> None:
+    with contextlib.suppress(Exception):
+        cluster.close()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _import(module: str, extra: str) -> Any:

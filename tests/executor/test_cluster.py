@@ -176,7 +176,6 @@ def test_a_cluster_by_class() -> None:
     [
         ("no_such_package.Cluster", {}, "missing_extra"),
         ("distributed.NoSuchCluster", {}, "bad_value"),
-        ("dask_jobqueue.SLURMCluster", {"no_such_option": 1, "memory": "1GB"}, "bad_value"),
     ],
 )
 def test_a_cluster_that_cannot_be_started(cluster: str, options: dict[str, object], code: str) -> None:

@@ -15,6 +15,7 @@ import tiny_slurm
 from chores import Chore
 from dask_cluster import HERE, eventually
 
+from benchmark.errors import InfrastructureError, UsageError
 from benchmark.executor import ExecutorConfig, Resources, open_executor
 from benchmark.executor.config import parse
 from benchmark.executor.options import started
@@ -98,6 +99,30 @@ def test_kubernetes() -> None:
     }
 
 
+def wrong_option() -> ExecutorConfig:
+    content = {
+        "kind": "dask",
+        "cluster": "dask_jobqueue.SLURMCluster",
+        "options": {"no_such_option": 1, "memory": "1GB"},
+    }
+    return parse(content, "here")
+
+
+def test_an_option_that_the_class_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sbatch").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(UsageError, match="no_such_option"), open_executor(wrong_option()):
+        pass
+
+
+def test_a_machine_that_cannot_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InfrastructureError, match="needs the command sbatch") as caught, open_executor(wrong_option()):
+        pass
+    assert caught.value.code == "cluster_lost" and "login node" in caught.value.action
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A real Slurm with one node of four cores and one GPU that is none."""
@@ -135,6 +160,15 @@ def test_jobs_on_a_real_slurm(slurm: Path, tmp_path: Path) -> None:
         pid, gpu = executor.submit(chores.whoami, None, needs).result(30)
         assert gpu == "0" and pid != os.getpid()
     eventually(lambda: not subprocess.run(["squeue", "-h"], capture_output=True).stdout, 30)
+
+
+@pytest.mark.slurm
+def test_a_queue_that_refuses_is_said_in_words(slurm: Path) -> None:
+    changed = on_slurm(slurm)
+    wrong = changed.model_copy(update={"options": {**changed.options, "queue": "nowhere"}})
+    with pytest.raises(InfrastructureError, match="invalid partition") as caught, open_executor(wrong):
+        pass
+    assert caught.value.code == "cluster_lost"
 
 
 @pytest.mark.slurm
