@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from benchmark import lease
+from benchmark import lease, store
 from benchmark.errors import DataError, InfrastructureError, RadbenchError
-from benchmark.nightly import failures, morning
+from benchmark.nightly import failing, morning
 from benchmark.nightly.gather import Surroundings
 from benchmark.nightly.hands import Hands, MachineHands
 from benchmark.nightly.night import Night, new_folder
@@ -33,14 +33,16 @@ def hold(
     with contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(lease.hold(around.work.root, "radbench nightly"))
-        except InfrastructureError as error:
+            before = store.open_store(around.work.store)  # of an older layout: brought to the present one
+        except (InfrastructureError, DataError) as error:
             return None, error
-        return _held(around, held, say, bars, hands), None
+        return _held(around, held, before, say, bars, hands), None
 
 
 def _held(
     around: Surroundings,
     held: lease.Lease,
+    layout: int,
     say: Callable[[str], None],
     bars: Bars | None,
     hands: Callable[[NightLog], Hands] | None,
@@ -56,6 +58,10 @@ def _held(
     working = hands(log) if hands else MachineHands(around, progress=progress, say=log.say)
     started, begin = working.now(), working.monotonic()
     night = Night(around, working, folder, log.say, held)
+    if 0 < layout < store.VERSION:
+        with _told(night):
+            night.chronicle.ledger.append("store_changed", what="migrate", schema_from=layout, schema_to=store.VERSION)
+        log.say(f"The store was brought from layout {layout} to {store.VERSION}.")
     if held.took_over:
         night.notes.append(held.took_over)
         log.say(held.took_over)
@@ -83,7 +89,7 @@ def _told(night: Night) -> Iterator[None]:
     except (InfrastructureError, DataError) as error:
         night.needs_person(f"{error.code}: {error.sentence}")
     except Exception as error:
-        night.broke(failures.classify(error, "publish"))
+        failing.broke(night, "night", error)
 
 
 def _finished(night: Night, report: NightReport) -> None:
@@ -94,7 +100,7 @@ def _finished(night: Night, report: NightReport) -> None:
     for item in report.failed:
         failed[item.code] = failed.get(item.code, 0) + 1
     with _told(night):
-        night.ledger.append(
+        night.chronicle.ledger.append(
             "night_finished",
             night=report.night,
             exit_code=report.exit_code,
