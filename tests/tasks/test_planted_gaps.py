@@ -7,8 +7,10 @@ phantom, scorer and audit are held against the truth file together. That trained
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,10 +26,10 @@ from benchmark.tasks import TaskFolder
 
 pytestmark = pytest.mark.slow
 
-Predictor = Callable[[TaskFolder, Edition, Case], Volume]
+Predictor = Callable[[TaskFolder, Edition, Case], Volume | dict[str, Any]]
 
 
-def audited(name: str, predictor: Predictor, folder: Path) -> tuple[Fairness, dict[str, object]]:
+def audited(name: str, predictor: Predictor, folder: Path) -> tuple[Fairness, dict[str, Any]]:
     """The audit of a predictor on a task's phantom test split, and the truth file of that edition."""
     found = tasks.find(name)
     plan = found.maker("phantom")()
@@ -36,10 +38,14 @@ def audited(name: str, predictor: Predictor, folder: Path) -> tuple[Fairness, di
     predictions = folder / "predictions"
     predictions.mkdir()
     for case in edition.split("test"):
-        image.write(predictions / f"{case.id}.mha", predictor(found, edition, case))
+        output = predictor(found, edition, case)
+        if isinstance(output, Volume):
+            image.write(predictions / f"{case.id}.mha", output)
+        else:
+            (predictions / f"{case.id}.json").write_text(json.dumps(output))
     scored = scoring.score_loose(found.task, edition, predictions)
     assert not [s for s in scored.scores if s.status in ("missing", "invalid")]
-    _, (fairness,) = audit.fairness(found.task, edition.split("test"), "phantom", [scored.scores])
+    _, (fairness,) = audit.fairness(found.task, edition.split("test"), "phantom", [scored.scores], [scored.parts])
     return fairness, edition.truth
 
 
@@ -145,3 +151,29 @@ def test_segmentation_who_loses_a_rim_of_each_core_loses_more_of_womens(tmp_path
             expected[case_of[id]["sex"]].append(2 * left / (1 + left))
     planted = float(np.mean(expected["male"]) - np.mean(expected["female"]))
     assert values["male"] - values["female"] == pytest.approx(planted, rel=0.3)
+
+
+def test_nodule_detection_who_finds_solid_nodules_alone_misses_more_of_womens(tmp_path: Path) -> None:
+    """Which nodules are solid the truth file says; they are found, the others not, and nothing else is marked."""
+
+    def solid_alone(found: TaskFolder, edition: Edition, case: Case) -> dict[str, Any]:
+        planted = edition.truth["patients"][case.id]["nodules"]
+        points = edition.read_reference(found.task.reference("nodules"), case.id)["points"]
+        assert len(planted) == len(points)
+        marks = []
+        for point in points:
+            nodule = min(planted, key=lambda nodule: abs(nodule["diameter"] - point["diameter"]))
+            assert abs(nodule["diameter"] - point["diameter"]) < 0.1
+            if nodule["kind"] == "solid":
+                marks.append({"name": "solid", "point": point["point"], "probability": 0.9})
+        return {"type": "Multiple points", "version": {"major": 1, "minor": 0}, "points": marks}
+
+    fairness, truth = audited("nodule_detection", solid_alone, tmp_path)
+    gap = fairness.gap("sex", "sensitivity_at_8")
+    values = groups(gap)
+    assert gap.worst == "female"
+    for sex, found in truth["found"]["test"]["sex"].items():
+        assert values[sex] == pytest.approx(1 - found["subsolid"] / found["nodules"])
+    # The rates are those of the population that the 45 nodules of 36 patients are drawn from.
+    rates = truth["subsolid"]["sex"]
+    assert values["male"] - values["female"] == pytest.approx(rates["female"] - rates["male"], abs=0.1)
