@@ -66,9 +66,9 @@ def scale_of(aggregates: Iterable[Aggregate], metric: MetricInfo | None = None) 
     step = nice((high - low) / 5)
     # Each end is rounded to 12 digits, else 3 × 0.1 is not 0.3 and the printed end would lie.
     below, above = (float(f"{k * step:.12g}") for k in (math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)))
-    if metric is not None and metric.low is not None and below < metric.low <= low:
+    if metric is not None and metric.low is not None and below < metric.low <= min(values):
         below = metric.low
-    if metric is not None and metric.high is not None and above > metric.high >= high:
+    if metric is not None and metric.high is not None and above > metric.high >= max(values):
         above = metric.high
     return Scale(below, above)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.contract import Aggregate
+from benchmark.contract import Aggregate, MetricInfo
 from leaderboard import numbers
 from leaderboard.scale import PAD, WIDTH, scale_of
 
@@ -70,3 +70,13 @@ def test_a_scale_wastes_little_and_ends_on_round_numbers() -> None:
     assert alone is not None and alone.x(5.0) == WIDTH / 2
     open_ended = scale_of([aggregate(40.0, 30.0, math.inf)])
     assert open_ended is not None and open_ended.x(math.inf) == WIDTH - PAD
+
+
+def test_rows_that_are_all_perfect_do_not_stretch_the_scale_past_what_can_be() -> None:
+    best = MetricInfo(
+        id="m", name="m", title="M", unit="", direction="higher", low=0, high=1, worst="0", definition="d", citation="c"
+    )
+    scale = scale_of([aggregate(1.0, 1.0, 1.0)] * 3, best)
+    assert scale is not None and scale.high == 1.0 and scale.low < 1.0
+    none = scale_of([aggregate(0.0, 0.0, 0.0)] * 3, best)
+    assert none is not None and none.low == 0.0 and none.high > 0.0

@@ -49,7 +49,7 @@
     ["Metric", title(a), title(b), "Difference", "Better case by case"].forEach(function (text, i) {
       top.appendChild(make("th", { scope: "col", class: i ? "num" : "", text: text }));
     });
-    out.appendChild(make("caption", { text: "Mean over the cases with interval; the difference is the first less the second" }));
+    out.appendChild(make("caption", { text: "Values over the cases with interval; the difference is the first less the second" }));
     out.appendChild(make("thead", {}, [top]));
     out.appendChild(rowsOut);
     metrics.forEach(function (h) {
