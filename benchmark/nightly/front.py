@@ -6,13 +6,52 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark import dataset
 from benchmark.errors import RadbenchError
-from benchmark.nightly.gather import Surroundings
+from benchmark.nightly import failing
+from benchmark.nightly.gather import Surroundings, newest_hash
+from benchmark.nightly.report import SiteChange
 from benchmark.nightly.state import State
 from benchmark.nightly.work import Plan
+
+if TYPE_CHECKING:
+    from benchmark.nightly.night import Night
+
+
+def publish(night: Night) -> None:
+    """Make the site, unless nothing that it shows has changed, or a row would be lost by it."""
+    if not night.queue.known and night.plan is not None and night.plan.publish is None:
+        return
+    work = night.around.work
+    before, old = newest_hash(work), record(work.site)
+    plan = night.make_plan()
+    state = night.state
+    assert state is not None
+    if plan.shown == state.published or not (state.placements or state.runs):
+        return
+    if held := unready(night.around, state, plan):
+        night.site = SiteChange(why=held, held=True)
+        night.needs_person(f"The site is held as it is: {held}")
+        return
+    night.say("publish")
+    try:
+        published = night.hands.publish(night.hands.now().date().isoformat())
+    except Exception as error:
+        sentence = failing.broke(night, "publish", error)
+        night.site = SiteChange(why=sentence, held=True)
+        night.needs_person(f"The site could not be made: {sentence}")
+        return
+    if published is None:
+        return
+    changed = newest_hash(work) != before
+    why = plan.publish.why if plan.publish else ""
+    night.site = SiteChange(edition=published.edition, changed=changed, why=why, sentences=news(old, record(work.site)))
+    night.memory.save("published", {"shown": plan.shown, "newest": newest_hash(work)})
+    if changed:
+        boards = sorted({f"{p.task}/{p.edition}" for p in state.placements})
+        night.chronicle.ledger.append("published", edition=published.edition, boards=boards)
 
 
 def unready(around: Surroundings, state: State, plan: Plan) -> str:
