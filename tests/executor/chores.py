@@ -115,7 +115,7 @@ def nap(seconds: float) -> None:
 
 def slow_run(job: RunJob) -> str:
     """As `jobs.run`, with a pause after each case, in which one can be killed."""
-    with progress.listening(lambda *_: time.sleep(0.2)):
+    with progress.listening(lambda *_: time.sleep(0.3)):
         return jobs.run(job)
 
 

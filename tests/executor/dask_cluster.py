@@ -69,7 +69,7 @@ class DaskCluster:
             process.wait()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a function gives something true."""
     end = time.monotonic() + seconds
     while not condition():
