@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "adding-a-task.md"
+pytestmark = pytest.mark.timeout(900)  # a dozen commands, each of which starts Python anew: 25 s on an idle machine
 FENCE = re.compile(r"^(?:`(?P<name>[^`\n]+)`:\n\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -80,7 +81,7 @@ def followed(harness: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
                     env=environment,
                     capture_output=True,
                     text=True,
-                    timeout=120,
+                    timeout=300,
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
                 printed.append(f"$ {line}\n{done.stdout}")
