@@ -56,7 +56,7 @@ def _jobqueue(config: ExecutorConfig) -> tuple[dict[str, Any], list[str]]:
                 options["job_extra_directives"] = [*directives, f"--gres=gpu:{config.gpus_each}"]
         elif not directives:
             remarks.append(
-                "executor.options.job_extra_directives asks for no GPU; each queue has its own words for it, see docs/organisers.md."
+                "executor.options.job_extra_directives asks for no GPU; each queue has its own words for it, see docs/executor.md."
             )
     if "walltime" not in options:
         remarks.append(
