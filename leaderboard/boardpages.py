@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from leaderboard import casetable, costs, downloads, exports_parquet, fairnesspages, figures, lazy, spread
@@ -10,7 +11,7 @@ from leaderboard.environment import render
 from leaderboard.records import BoardData
 from leaderboard.strips import strips
 from leaderboard.tables import Tables, tables_of
-from leaderboard.views import BoardView, Line
+from leaderboard.views import BoardView, Column, Line
 
 ROWS = 50
 """Rows of a board on one page; with more, further pages follow."""
@@ -54,14 +55,20 @@ def build(data: BoardData, view: BoardView, base_url: str = "") -> Made:
             plain=fairnesspages.heats(view, view.board.population, crossed=False),
             crossed=fairnesspages.heats(view, view.board.population, crossed=True),
         )  # fmt: skip
+    by_case = [view.columns[m] for m in casetable.by_case(view, tables)]
     if view.has_cases:
         _page(
-            made, "cases.html", f"{view.folder}cases/index.html", view=view, hardness=casetable.hardness(view, tables)
+            made,
+            "cases.html",
+            f"{view.folder}cases/index.html",
+            view=view,
+            hardness=casetable.hardness(view, tables),
+            columns=by_case,
         )
     for strip in view.strips:
         _page(made, "case.html", f"{view.folder}cases/{strip.case}/index.html", view=view, strip=strip)
     for line in view.lines:
-        _submission(made, data, view, line, taken)
+        _submission(made, data, view, line, taken, by_case)
     return made
 
 
@@ -86,7 +93,9 @@ def _pages(view: BoardView) -> list[tuple[int, str]]:
     return [(n, f"{view.folder}index.html" if n == 1 else f"{view.folder}rows-{n}.html") for n in range(1, count + 1)]
 
 
-def _submission(made: Made, data: BoardData, view: BoardView, line: Line, taken: Files) -> None:
+def _submission(
+    made: Made, data: BoardData, view: BoardView, line: Line, taken: Files, columns: Sequence[Column]
+) -> None:
     name = line.row.method.name
     scores = data.scores.get(name, ())
     _page(
@@ -94,5 +103,5 @@ def _submission(made: Made, data: BoardData, view: BoardView, line: Line, taken:
         strips=[(strip, cell) for strip in view.strips for cell in strip.cells if cell.name == name],
         errors=casetable.errors(scores), gaps=fairnesspages.gap_lines(view, line),
         costs=costs.cost_lines(line.row), spread=spread.spread_lines(line.row.method),
-        case_rows=casetable.case_rows(scores, [case.id for case in data.cases], view.columns),
+        case_rows=casetable.case_rows(scores, [case.id for case in data.cases], columns), columns=columns,
     )  # fmt: skip

@@ -25,12 +25,12 @@ def case_rows(scores: Sequence[Score], order: Sequence[str], columns: Sequence[C
     Cases in the given order, then any that the order does not name. A missing or invalid output is the same for all
     metrics; an emptiness may concern one alone, so all are named.
     """
-    by_case: dict[str, dict[str, Score]] = {}
+    own: dict[str, dict[str, Score]] = {}
     for score in scores:
-        by_case.setdefault(score.case, {})[score.metric] = score
-    known = [case for case in order if case in by_case]
+        own.setdefault(score.case, {})[score.metric] = score
+    known = [case for case in order if case in own]
     places = [(column.info.id, column.places) for column in columns]
-    return Markup("".join(_row(case, by_case[case], places) for case in [*known, *sorted(by_case.keys() - set(known))]))
+    return Markup("".join(_row(case, own[case], places) for case in [*known, *sorted(own.keys() - set(known))]))
 
 
 def _row(case: str, scores: Mapping[str, Score], places: Sequence[tuple[str, int]]) -> str:
@@ -82,15 +82,22 @@ class Hardness:
     """Submissions without a valid output."""
 
 
+def by_case(view: BoardView, tables: Tables) -> list[int]:
+    """Which of the board's columns have values on single cases; metrics of the whole set have none."""
+    return [m for m in range(len(view.columns)) if not np.isnan(tables.values[:, :, m]).all()]
+
+
 def hardness(view: BoardView, tables: Tables) -> list[Hardness]:
-    """Every case with what the submissions got on it."""
-    scales = [_scale(column, tables.values[:, :, m]) for m, column in enumerate(view.columns)]
-    return [_hardness(c, case, view, tables, scales) for c, case in enumerate(tables.cases)]
+    """Every case with what the submissions got on it, in the columns that `by_case` names; nothing where there is none."""
+    shown = by_case(view, tables)
+    scales = {m: _scale(view.columns[m], tables.values[:, :, m]) for m in shown}
+    return [_hardness(c, case, view, tables, scales) for c, case in enumerate(tables.cases)] if shown else []
 
 
-def _hardness(c: int, case: str, view: BoardView, tables: Tables, scales: Sequence[Scale | None]) -> Hardness:
+def _hardness(c: int, case: str, view: BoardView, tables: Tables, scales: Mapping[int, Scale | None]) -> Hardness:
     medians, ranges, drawn = [], [], []
-    for m, column in enumerate(view.columns):
+    for m in scales:
+        column = view.columns[m]
         values = tables.values[:, c, m]
         values = values[~np.isnan(values)]
         if not values.size:

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+from dataclasses import replace
 
 import boards
 import numpy as np
@@ -297,3 +298,14 @@ def test_the_board_draws_froc_and_roc_with_the_rows_own_numbers() -> None:
 def test_a_board_without_detections_has_no_curves() -> None:
     page = Tree(pages.build([boards.heads(canaries=0)]).pages["tasks/mri_to_ct/index.html"])
     assert not [n for n in page.root.all("svg") if n.attrs.get("id") in ("froc", "roc-scans", "roc-candidates")]
+
+
+def test_tables_of_cases_leave_out_metrics_of_the_whole_set() -> None:
+    data = boards.heads(canaries=0)
+    scores = {name: [s for s in table if s.metric != "psnr"] for name, table in data.scores.items()}
+    made = pages.build([replace(data, scores=scores)]).pages
+    for path, kind in (("cases/index.html", "hard"), ("submissions/gan/index.html", "cases")):
+        table = next(t for t in Tree(made[f"tasks/mri_to_ct/{path}"]).root.all("table") if t.has(kind))
+        heads = " ".join(th.words() for th in table.all("thead")[0].all("th"))
+        assert "MAE" in heads and "SSIM" in heads and "PSNR" not in heads
+    assert "How hard each case is" not in pages.build([places.chest()]).pages["tasks/nodules/cases/index.html"]
