@@ -177,14 +177,15 @@ def _rows(
     root: Path,
 ) -> list[tuple[RunRecord, store.ScoreRecord]]:
     here = (task.name, edition.info.edition)
-    own = {run.key: run for run in runs if (run.task, run.edition) == here}
+    every = {run.key: run for run in runs}
+    own = {key: run for key, run in every.items() if (run.task, run.edition) == here}
     placed = {item.method.name: item for item in placements if (item.task, item.edition) == here}
     found: dict[str, tuple[RunRecord, store.ScoreRecord]] = {}
     for name, item in sorted(placed.items()):
-        run = own.get(item.run)
+        run = every.get(item.run)  # an edition with the inputs of another shares its runs
         score = _score(task, edition, run, root) if run is not None else None
         if run is not None and score is not None:
-            said = {"method": item.method}
+            said = {"method": item.method, "edition": item.edition}
             found[name] = (run.model_copy(update=said), score.model_copy(update=said))
     newest: dict[str, float] = {}
     for run in own.values():

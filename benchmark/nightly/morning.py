@@ -18,6 +18,7 @@ from benchmark.nightly.quota import Attempt, team_of
 from benchmark.nightly.report import BROKE, PERSON, WELL, Left, NightReport, Total
 from benchmark.nightly.state import EntryState, State
 from benchmark.nightly.work import Plan, Waiting
+from benchmark.store import Placement
 
 
 def made(night: Night, started: datetime, seconds: float) -> NightReport:
@@ -104,9 +105,9 @@ def tell(night: Night) -> None:
     state = gather(night.around, night.hands.now()) if worked else night.state
     attempts = _by_team(state.attempts)
     waiting = {w.entry: w for w in night.plan.waiting}
-    by_entry: dict[str, list[str]] = {}
+    by_entry: dict[str, list[Placement]] = {}
     for placement in state.placements:
-        by_entry.setdefault(placement.entry, []).append(placement.run)
+        by_entry.setdefault(placement.entry, []).append(placement)
     counted = {a.entry for a in state.attempts if a.counted}
     placed = {(row.task, row.name) for row in night.rows}
     for found in state.entries:
@@ -125,7 +126,7 @@ def tell(night: Night) -> None:
         elif entry.id in waiting:
             outcome = _waiting(found, waiting[entry.id], entry.id in counted)
         elif entry.id in by_entry and (fresh or not (inbox / entry.id / outcomes.FILE).exists()):
-            runs = _runs(night, state, submission.task, by_entry[entry.id])
+            runs = _runs(night, state, by_entry[entry.id])
             outcome = outcomes.ran(entry.id, submission.method.name, submission.task, runs, entry.id in counted)
         if outcome is not None:
             own = attempts.get((submission.task, team_of(submission.method.team)), ())
@@ -158,14 +159,16 @@ def _waiting(found: EntryState, line: Waiting, counted: bool) -> Outcome:
     return _outcome(found, state, line.sentence, counted, code=line.code).model_copy(update={"until": line.until})
 
 
-def _runs(night: Night, state: State, task: str, keys: Sequence[str]) -> list[tuple[RunRecord, frozenset[str]]]:
-    """The runs of those keys, each with the ids of its edition's canary cases."""
-    public = {
-        edition.name: frozenset(case.id for case in edition.cases if case.split == "canary")
-        for edition in state.editions.get(task, ())
-    }
-    records = (store.load_run(night.around.work.store, key) for key in keys)
-    return [(record, public.get(record.edition, frozenset())) for record in records if record is not None]
+def _runs(night: Night, state: State, placed: Sequence[Placement]) -> list[tuple[RunRecord, frozenset[str]]]:
+    """The runs that stand for a submission, each with the ids of its edition's canary cases."""
+    found = []
+    for item in placed:
+        editions = state.editions.get(item.task, ())
+        public = {case.id for e in editions if e.name == item.edition for case in e.cases if case.split == "canary"}
+        record = store.load_run(night.around.work.store, item.run)
+        if record is not None:
+            found.append((record.model_copy(update={"edition": item.edition}), frozenset(public)))
+    return found
 
 
 def plan_lines(found: Plan) -> list[str]:

@@ -34,6 +34,15 @@ from benchmark.nightly.work import Place, Plan, Run, ScoreRun, TakeIn
 LOOK_SECONDS = 30.0
 """How often disk, lease and clock are looked at while work goes on."""
 
+WORDS = {
+    "take_ins": "to take in",
+    "runs": "to run",
+    "scores": "to score",
+    "rows": "to place",
+    "sites": "to publish",
+}
+"""What is to be done, by the sort of work."""
+
 Say = Callable[[str], None]
 
 
@@ -115,8 +124,7 @@ class Night:
                 self.chronicle.submitted(found.entry)
         if not first.empty:
             self.chronicle.night_started(self.folder.name, sorted(self.around.folders), self.planned)
-            work = ", ".join(f"{count} × {name.replace('_', ' ')}" for name, count in self.planned.items())
-            self.say(f"due: {work}")
+            self.say("due: " + ", ".join(f"{count} {WORDS[name]}" for name, count in self.planned.items()))
 
     # Working ----------------------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,9 @@ def plan(state: State) -> Plan:
             continue
         own_runs, own_scores, own_places = _board_work(state, boards[f"{task_name}/{edition_name}"], wanting)
         runs, scores, places = [*runs, *own_runs], [*scores, *own_scores], [*places, *own_places]
+    # Editions with the same inputs share runs.
+    runs = list({run.key: run for run in sorted(runs, key=_urgency, reverse=True)}.values())
+    scores = list({score.key: score for score in scores}.values())
     runs.sort(key=_urgency)
     position = {run.key: number for number, run in enumerate(runs)}
     shown = _shown(state, boards)

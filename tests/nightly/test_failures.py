@@ -237,6 +237,13 @@ def test_names_of_another_team_and_of_old_versions_are_refused_without_cost(sett
     assert "version '2' now" in outcome(settled, mine.id).sentence
 
 
+def test_a_stranger_s_words_stop_no_night(place: Place) -> None:
+    place.submit("one", team="password=hunter2\nandmore \u202e" + "x" * 400, title="token: abcdefghijk\x1b[2J")
+    report = place.night()
+    assert report.exit_code == 0 and len(report.rows) == 1
+    assert "hunter2" not in (place.work.root / "ledger.jsonl").read_text()
+
+
 @pytest.mark.parametrize("text", ["case c5 is bad", "references/c5/images", "c5"])
 def test_cleaning_takes_sealed_ids_and_leaves_words(text: str) -> None:
     assert "c5" not in failures.cleaned(text, {"c5"})

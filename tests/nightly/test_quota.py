@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -142,15 +143,29 @@ def test_a_phase_may_have_an_edition_of_its_own(phased: Place) -> None:
     report = phased.night()
     assert not report.runs and report.exit_code == 1 and "'small' has not been prepared" in report.person[0]
     assert outcome(phased, entry.id).state == "waiting"
-    source = phased.work.data / "toy/phantom"
-    target = source.with_name("small")
-    import shutil
-
-    shutil.copytree(source, target)
-    info = json.loads((target / "dataset.json").read_text())
-    (target / "dataset.json").write_text(json.dumps({**info, "edition": "small"}))
+    another_edition(phased, "small")
     report = phased.night()
     assert [(run.edition, run.names) for run in report.runs] == [("small", ("one",))]
+
+
+def another_edition(place: Place, name: str) -> None:
+    """A copy of the toy's edition under another name."""
+    target = place.work.data / "toy" / name
+    shutil.copytree(place.work.data / "toy/phantom", target)
+    info = json.loads((target / "dataset.json").read_text())
+    (target / "dataset.json").write_text(json.dumps({**info, "edition": name}))
+
+
+def test_an_attempt_counts_once_on_however_many_editions(phased: Place) -> None:
+    another_edition(phased, "other")
+    entry = phased.submit("one", "a")
+    report = phased.night()
+    assert len(report.runs) == 1 and report.exit_code == 0  # the same inputs: one run for both
+    assert {row.edition for row in report.rows} == {"phantom", "other"}
+    assert {path.split("/")[1] for path in phased.site() if path.startswith("tasks/")} == {"toy", "toy@phantom"}
+    assert [row.counted for row in report.rows].count(True) == 1
+    assert [line.counted for line in outcome(phased, entry.id).attempts] == [True]
+    assert set(outcome(phased, entry.id).editions) == {"phantom", "other"}
 
 
 def test_phases_must_make_sense() -> None:
