@@ -179,18 +179,13 @@ def _curves(view: BoardView) -> tuple[tuple[str, str, Markup], ...]:
 
 def _sensitivities(view: BoardView) -> tuple[tuple[Line, tuple[tuple[str, str], ...]], ...]:
     """The seven points of each row as text."""
-    return tuple(
-        (
-            line,
-            tuple(
-                (numbers.number(value, 3), numbers.span(low, high, 3) if low is not None and high is not None else "")
-                for value, low, high in zip(
-                    curves.at_rates(drawn), drawn.low or [None] * 7, drawn.high or [None] * 7, strict=True
-                )
-            ),
-        )
-        for line, drawn in _drawn(view, "froc")[:LINES]
-    )
+    found = []
+    for line, drawn in _drawn(view, "froc")[:LINES]:
+        spans = [numbers.span(low, high, 3) for low, high in zip(drawn.low, drawn.high, strict=True)]
+        values = curves.at_rates(drawn)
+        points = zip(values, spans or [""] * len(values), strict=True)
+        found.append((line, tuple((numbers.number(value, 3), span) for value, span in points)))
+    return tuple(found)
 
 
 def legend_kinds(view: BoardView) -> list[tuple[str, str]]:

@@ -94,8 +94,8 @@ def drawn(ground: NDArray[np.uint8], lines: Sequence[Line], words: Sequence[Word
     font = ImageFont.load_default(size=SIZE * FINE)
     for word in _apart(words, base.size):
         place = (word.x * FINE, word.y * FINE)
-        rim, bold = round(2.2 * FINE), round(0.3 * FINE)
-        pen.text(place, word.text, fill=(0, 0, 0, 225), font=font, anchor="lm", stroke_width=rim)
+        edge, bold = round(2.2 * FINE), round(0.3 * FINE)
+        pen.text(place, word.text, fill=(0, 0, 0, 225), font=font, anchor="lm", stroke_width=edge)
         pen.text(place, word.text, fill=(*word.colour, 255), font=font, anchor="lm", stroke_width=bold)
     small = sheet.resize(base.size, Image.Resampling.BOX)
     base.paste(small, (0, 0), small)
