@@ -24,14 +24,23 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 ROOT = Path(__file__).parent
 
-SHARED_SOURCES = ("catalogue.py", "config.py", "prediction.py", "spread.py", "weights.py")
+SHARED_SOURCES = ("catalogue.py", "config.py", "prediction.py", "sections.py", "spread.py", "weights.py")
 """Modules that take part in every prediction."""
 
+_MARKS = tuple(f"detection/{name}.py" for name in ("calibration", "candidates", "lungs", "marks"))
+_CUBES = (*_MARKS, "detection/crops.py")
+_JUDGING = (*_CUBES, "detection/judging.py", "detection/network.py")
+_SLICEWISE = ("slices.py", "slicewise.py", "unet/network.py")
+
 SOURCES: dict[Family, tuple[str, ...]] = {
-    "classical": ("slices.py", "classical/methods.py", "classical/regions.py", "classical/predict.py"),
-    "unet": ("slices.py", "slicewise.py", "unet/network.py", "unet/predict.py"),
-    "gan": ("slices.py", "slicewise.py", "unet/network.py", "gan/network.py", "gan/predict.py"),
-    "vae": ("slices.py", "slicewise.py", "unet/network.py", "vae/network.py", "vae/regularised.py", "vae/predict.py"),
+    "classical": (
+        "slices.py",
+        *_CUBES,
+        *(f"classical/{name}.py" for name in ("blobs", "methods", "predict", "regions")),
+    ),
+    "unet": (*_SLICEWISE, *_MARKS, "detection/heat.py", "unet/predict.py"),
+    "gan": (*_SLICEWISE, *_JUDGING, *(f"gan/{name}.py" for name in ("judge", "network", "predict"))),
+    "vae": (*_SLICEWISE, *_JUDGING, *(f"vae/{name}.py" for name in ("judge", "network", "predict", "regularised"))),
 }
 """Further modules that determine a family's predictions; a test compares this with what is really imported."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.config import Data
+from baselines.sections import Data
 from benchmark.contract import Split, Task
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
@@ -28,8 +29,8 @@ class Example:
     """Its id."""
     inputs: Mapping[str, Volume]
     """Input volumes by slug."""
-    reference: NDArray[np.float32]
-    """Reference in HU, or labels; axes (z, y, x)."""
+    reference: Any
+    """Reference in HU, or labels, float32 with axes (z, y, x); of points, the parsed JSON."""
     mask: NDArray[np.bool_]
     """Where it counts."""
 
@@ -43,13 +44,17 @@ def read(task: Task, edition: Edition, split: Split, data: Data) -> Iterator[Exa
         inputs = {
             s.slug: edition.read_input(s, case.id) for s in sockets if not s.optional or edition.has_input(s, case.id)
         }
-        reference = edition.read_reference(task.reference(task.scoring.reference), case.id)
+        socket = task.reference(task.scoring.reference)
+        content = edition.read_reference(socket, case.id)
+        shape = (content if socket.is_volume else next(iter(inputs.values()))).array.shape
         if task.scoring.mask:
             mask = np.asarray(edition.read_reference(task.reference(task.scoring.mask), case.id).array) > 0
         else:
-            mask = np.ones(reference.array.shape, bool)
-        hu = np.asarray(reference.array, np.float32)
-        yield Example(edition.info.edition, case.id, inputs, hu, mask & np.isfinite(hu))
+            mask = np.ones(shape, bool)
+        if socket.is_volume:
+            content = np.asarray(content.array, np.float32)
+            mask = mask & np.isfinite(content)
+        yield Example(edition.info.edition, case.id, inputs, content, mask)
 
 
 def check(task: Task, editions: Sequence[Edition]) -> None:
@@ -67,20 +72,38 @@ def check(task: Task, editions: Sequence[Edition]) -> None:
                 )
 
 
-def score(
-    task: Task, examples: Sequence[Example], predict: Callable[[Mapping[str, Volume]], NDArray[np.generic]]
-) -> dict[str, float]:
-    """Mean over cases of each of the task's case metrics, as the scorer computes them, by metric id."""
+def score(task: Task, examples: Sequence[Example], predict: Callable[[Mapping[str, Volume]], Any]) -> dict[str, float]:
+    """Each of the task's metrics as the scorer computes it, by metric id: the mean over cases, or the value of the set.
+
+    `predict` gives an array, or of points the JSON.
+    """
     from benchmark import metrics  # compiles kernels: only where it is needed
     from benchmark.metrics.registry import CaseInputs
 
-    values: dict[str, list[float]] = {}
+    values: dict[str, list[Any]] = {used.id: [] for used in task.metrics}
+    declared = {used.id: metrics.find(used.name) for used in task.metrics}
+    of_volume = task.output(task.scoring.prediction).is_volume
     for example in examples:
-        array = predict(example.inputs)
+        found = predict(example.inputs)
         spacing = next(iter(example.inputs.values())).spacing
-        inputs = CaseInputs(example.reference, np.asarray(array, np.float32), example.mask, spacing)
+        if of_volume:
+            inputs = CaseInputs(example.reference, np.asarray(found, np.float32), example.mask, spacing)
+        else:
+            inputs = CaseInputs(example.reference, found)
         for used in task.metrics:
-            metric = metrics.find(used.name)
+            metric = declared[used.id]
             if metric.level == "case":
-                values.setdefault(used.id, []).append(metric.evaluate(inputs, used.options).value)
-    return {id: float(np.mean(items)) for id, items in values.items()}
+                values[used.id].append(metric.evaluate(inputs, used.options).value)
+            else:
+                assert metric.collect is not None
+                values[used.id].append(metric.collect(inputs, **{**metric.options, **used.options}))
+    result = {}
+    for used in task.metrics:
+        metric, parts = declared[used.id], values[used.id]
+        if metric.level == "case":
+            result[used.id] = float(np.mean(parts))
+        else:
+            assert metric.reduce is not None
+            whole = metric.reduce(parts, np.ones(len(parts)), **{**metric.options, **used.options})
+            result[used.id] = float(whole.value)
+    return result

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.config import Loss, Training
-from baselines.patches import Sampler
+from baselines.patches import Patches
+from baselines.sections import Loss, Training
 from benchmark import atomic
 
 Report = Callable[[dict[str, Any]], None]
@@ -33,6 +33,8 @@ class Batch:
     stack: Tensor
     target: Tensor
     weight: Tensor
+    step: int = 0
+    """Steps before this one."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class Player:
     betas: tuple[float, float] = (0.9, 0.999)
     one_cycle: bool = True
     """A one-cycle schedule up to `learning_rate`, else constant."""
+
+
+class Batches(Protocol):
+    """What draws the batches."""
+
+    def batch(self, step: int) -> Patches:
+        """The batch of a step, whatever was drawn before."""
+        ...
 
 
 class Learner(Protocol):
@@ -105,6 +115,14 @@ def labelling(loss: Loss, labels: tuple[int, ...], scores: Tensor, batch: Batch)
     return total
 
 
+def heat(loss: Loss, logits: Tensor, batch: Batch) -> Tensor:
+    """Quality focal loss of a heat map: the mean of |reference - p|^focal times the cross entropy, warm pixels `warm` times as heavy."""
+    logits = logits.float()
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, batch.target, reduction="none")
+    hard = (batch.target - logits.sigmoid()).abs() ** loss.focal
+    return masked_mean(hard * entropy * (1 + loss.warm * batch.target), batch.weight)
+
+
 def one_hot(target: Tensor, count: int) -> Tensor:
     """Positions (batch, y, x) as (batch, count, y, x) of 0 and 1."""
     return nn.functional.one_hot(target, count).movedim(-1, 1).float()
@@ -127,7 +145,7 @@ def masked_mean(error: Tensor, weight: Tensor) -> Tensor:
 
 def run(
     make: Callable[[], Learner],
-    sampler: Sampler,
+    sampler: Batches,
     training: Training,
     *,
     device: torch.device,
@@ -156,12 +174,11 @@ def run(
             step = progress.step
             torch.manual_seed(_mix(seed, step))
             patches = sampler.batch(step)
-            batch = Batch(
-                *(
-                    torch.from_numpy(np.ascontiguousarray(a)).to(device)
-                    for a in (patches.stack, patches.target, patches.weight)
-                )
+            stack, target, weight = (
+                torch.from_numpy(np.ascontiguousarray(a)).to(device)
+                for a in (patches.stack, patches.target, patches.weight)
             )
+            batch = Batch(stack, target, weight, step)
             numbers = loop.step(batch)
             progress.step += 1
             progress.seconds, progress.cpu_seconds = time.monotonic() - clock, time.process_time() - cpu

@@ -9,6 +9,8 @@ import numpy as np
 
 from baselines import slices
 from baselines.config import Config
+from baselines.detection import heat as heatmaps
+from baselines.detection import lungs
 from baselines.editions import Example
 
 Array = slices.Array
@@ -21,7 +23,7 @@ class Patches:
     stack: Array
     """Input (batch, context × image, y, x)."""
     target: Array
-    """Reference (batch, 1, y, x); of labels, their positions in `data.labels`."""
+    """Reference (batch, 1, y, x); of labels, their positions in `data.labels`; of points, a heat map."""
     weight: Array
     """1 where the reference counts, else 0; (batch, 1, y, x)."""
 
@@ -44,14 +46,11 @@ class Sampler:
         groups: dict[str, list[_Volume]] = {}
         for example in examples:
             stack = slices.normalise(example.inputs, config.data)
-            if config.data.labels:
-                target = slices.classes(example.reference, config.data)
-            else:
-                target = slices.to_units(np.clip(example.reference, *config.data.clip), config.data)
-            used = np.flatnonzero(example.mask.any(axis=(1, 2)))
+            target, weight = _target(example, config)
+            used = np.flatnonzero(weight.any(axis=(1, 2)))
             if used.size:
                 index = slices.neighbours(len(stack), config.data.context)
-                volume = _Volume(stack, target, example.mask.astype(np.float32), index, used)
+                volume = _Volume(stack, target, weight, index, used)
                 groups.setdefault(example.edition, []).append(volume)
         if not groups:
             raise ValueError("no example has a voxel that counts")
@@ -100,6 +99,18 @@ class Sampler:
             if name in self.training.flips and rng.random() < 0.5:
                 parts = [np.flip(part, axis) for part in parts]
         return parts[0], parts[1], parts[2]
+
+
+def _target(example: Example, config: Config) -> tuple[Array, Array]:
+    """What the network must give, in its units, and where that counts; both (z, y, x)."""
+    mask = example.mask.astype(np.float32)
+    if config.detection:
+        grid = slices.grid(example.inputs, config.data)
+        heat, weight = heatmaps.target(grid, example.reference, config.detection)
+        return heat, weight * lungs.region(grid, config.detection) * mask
+    if config.data.labels:
+        return slices.classes(example.reference, config.data), mask
+    return slices.to_units(np.clip(example.reference, *config.data.clip), config.data), mask
 
 
 def _start(pixel: int, size: int, edge: int, rng: np.random.Generator) -> int:

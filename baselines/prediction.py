@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,8 @@ SUFFIXES = (".mha", ".mhd", ".nii.gz", ".nii", ".nrrd")
 class Prediction:
     """What a baseline says about one case."""
 
-    array: NDArray[np.int16]
-    """The output in HU, or labels; axes (z, y, x), on the grid of the input image."""
+    content: NDArray[np.int16] | Mapping[str, Any]
+    """The output in HU, or labels: axes (z, y, x), on the grid of the input image. Of points: the JSON."""
     extras: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Further maps on the same grid by name, such as `uncertainty` in HU."""
 
@@ -62,7 +64,7 @@ def run_case(
 ) -> list[Path]:
     """Read the case below `source`, write the output (and, if asked, the extra maps) below `target`; the files written.
 
-    The output has the name of the input image with the suffix `.mha`, and its geometry. An optional input may be absent.
+    A volume has the name of the input image with the suffix `.mha`, and its geometry. An optional input may be absent.
     Raises `UsageError('path')` when an input is not there as declared, or none is that the baseline knows.
     """
     sockets = [task.input(slug) for slug in needed(baseline)]
@@ -90,7 +92,10 @@ def run_case(
     output = task.output(task.scoring.prediction)
     written = [target / output.file(case)]
     written[0].parent.mkdir(parents=True, exist_ok=True)
-    image.write(written[0], shown.like(prediction.array))
+    if isinstance(prediction.content, Mapping):
+        written[0].write_text(json.dumps(prediction.content) + "\n", "utf-8")
+    else:
+        image.write(written[0], shown.like(prediction.content))
     for name, array in prediction.extras.items() if extras else ():
         path = target / "images" / name / f"{case}.mha"
         path.parent.mkdir(parents=True, exist_ok=True)

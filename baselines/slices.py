@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from baselines.config import Config, Data
+from baselines.config import Config
+from baselines.sections import Data
 from benchmark.image import Volume
 
 Array = NDArray[np.float32]

@@ -16,6 +16,9 @@ from benchmark.image import Volume
 PIXELS = 65536
 """Pixels in one forward pass: larger ones are slower on a CPU, since the feature maps leave its cache."""
 
+MARGIN = 8
+"""Pixels around the mask of a heat map that the network sees."""
+
 Forward = Callable[[Tensor], tuple[Tensor, ...]]
 """Stack (slice, context, y, x) to maps (slice, 1, y, x) in network units: the prediction, then maps of differences."""
 
@@ -76,3 +79,32 @@ def label(
     inside = np.any([np.asarray(inputs[slug].array) != 0 for slug in data.images if slug in inputs], axis=0)
     found = np.where(inside, slices.to_labels(np.concatenate(parts), data), data.labels[0]).astype(np.int16)
     return slices.without_specks(found, slices.grid(inputs, data).spacing, data)
+
+
+@torch.inference_mode()
+def heat(
+    logits: Callable[[Tensor], Tensor],
+    inputs: Mapping[str, Volume],
+    config: Config,
+    device: torch.device,
+    inside: np.ndarray,
+) -> np.ndarray:
+    """A heat map, float32 (z, y, x) in 0 … 1, computed in the part of the volume that holds the mask `inside`; 0 elsewhere."""
+    volume = slices.normalise(inputs, config.data)
+    found = np.zeros(volume.shape, np.float32)
+    if not inside.any():
+        return found
+    z, y, x = (np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+    # Whole slices are left out, after the stack is made; in the plane, a margin keeps what the mask's border sees.
+    plane = tuple(slice(max(0, int(a[0]) - MARGIN), int(a[-1]) + 1 + MARGIN) for a in (y, x))
+    cut = volume[:, *plane]
+    rows, columns = cut.shape[-2:]
+    index = slices.neighbours(len(cut), config.data.context)[z]
+    padded = slices.pad_to_multiple(cut)
+    size = max(1, PIXELS // (padded.shape[-1] * padded.shape[-2]))
+    for start in range(0, len(z), size):
+        chosen = slice(start, start + size)
+        stack = torch.from_numpy(slices.stacked(padded, index[chosen])).to(device)
+        warm = logits(stack).float().sigmoid()[:, 0, :rows, :columns].cpu().numpy()
+        found[z[chosen], plane[0], plane[1]] = warm
+    return found

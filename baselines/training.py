@@ -18,6 +18,7 @@ from baselines import card, editions, prediction, weights
 from baselines import config as configuration
 from baselines.catalogue import Baseline
 from baselines.config import Config
+from baselines.detection import calibration, scored
 from baselines.editions import Example
 from benchmark import atomic
 from benchmark.contract import Task
@@ -151,7 +152,7 @@ def _figures(
     for edition in given:
         report({"event": "validate", "edition": edition.info.edition})
         held_out = [example for example in examples if example.edition == edition.info.edition]
-        figures[edition.info.edition] = editions.score(task, held_out, lambda inputs: predictor(inputs).array)
+        figures[edition.info.edition] = editions.score(task, held_out, lambda inputs: predictor(inputs).content)
     return figures
 
 
@@ -189,8 +190,11 @@ def _train(
     unfinished = out / f".{baseline.family}.{baseline.stem}.partial.safetensors"
     made = baseline
     if baseline.weights is not None:
-        weights.write(unfinished, learned.arrays, config)
         made = baseline.with_weights(unfinished)
+        weights.write(unfinished, learned.arrays, config)
+        if config.detection:
+            scaling = scored.fit(prediction.load(made, threads=threads, device=device), examples["val"])
+            weights.write(unfinished, calibration.join(learned.arrays, scaling), config)
     figures = _figures(task, used, examples["val"], made, threads, device, report)
 
     final = out / f"{baseline.stem}.safetensors"
@@ -245,7 +249,7 @@ def _fit(task: Task, config: Config, examples: dict[str, list[Example]], report:
 
     def judge(predictor: prediction.Predictor) -> float:
         by_edition = [
-            editions.score(task, [e for e in examples["val"] if e.edition == name], lambda i: predictor(i).array)
+            editions.score(task, [e for e in examples["val"] if e.edition == name], lambda i: predictor(i).content)
             for name in sorted({example.edition for example in examples["val"]})
         ]
         return sign * sum(values[metric.id] for values in by_edition) / len(by_edition)
@@ -279,13 +283,15 @@ def _optimise(
     import torch  # heavy: only where a network is trained
 
     from baselines import optimisation, slicewise
+    from baselines.detection.batches import CropSampler
     from baselines.patches import Sampler
 
     assert config.training is not None
     torch.set_num_threads(threads)
     chosen = slicewise.pick_device(device)
-    family = _family(config)
-    module = importlib.import_module(f"baselines.{family}.train")
+    # A network of candidates sees cubes, every other one slices.
+    sampler = CropSampler if config.detection and config.detection.scales_mm else Sampler
+    module = importlib.import_module(f"baselines.{_family(config)}.train")
     key = hashlib.sha256(
         json.dumps(
             [config.model_dump(mode="json", exclude={"method"}), hashes, seed, threads, chosen.type, torch.__version__],
@@ -294,7 +300,7 @@ def _optimise(
     ).hexdigest()
     outcome = optimisation.run(
         lambda: module.learner(config),
-        Sampler(examples, config, seed),
+        sampler(examples, config, seed),
         config.training,
         device=chosen,
         seed=seed,

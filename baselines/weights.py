@@ -37,6 +37,8 @@ def fingerprint(config: Config) -> str:
         parts[name] = (
             section.model_dump(mode="json", exclude={"kl", "prior", "samples", "reconstruction"}) if section else {}
         )
+    if config.detection:
+        parts["detection"] = config.detection.model_dump(mode="json", exclude={"marks"})
     parts["fit"] = {"method": config.fit.method} if config.fit else {}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from baselines import slices, weights
-from baselines.classical import methods, regions
+from baselines.classical import blobs, methods, regions
 from baselines.config import Config
+from baselines.detection import calibration
 from baselines.prediction import Prediction, Predictor
 from benchmark.errors import DataError
 from benchmark.image import Volume
@@ -18,16 +19,20 @@ PARAMETERS = {
     "table": {"edges", "table", "smoothing_mm"},
     "tv": {"strength"},
     "nlm": {"strength"},
+    "blobs": {"centre", "spread", "coefficients", "intercept"},
     "threshold": {"whole", "enhancing", "opening", "smoothing_mm"},
 }
 """Names of the fitted arrays by method."""
 
 
 def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
-    """A function from input volumes to a prediction in HU; `device` is of no account. `DataError` for wrong parameters."""
+    """A function from input volumes to a prediction in HU, labels or points; `device` is of no account.
+
+    Raises `DataError` for wrong parameters.
+    """
     assert config.fit is not None
     fit, data = config.fit, config.data
-    if set(arrays) != PARAMETERS[fit.method]:
+    if set(arrays) - {calibration.NAME} != PARAMETERS[fit.method]:
         raise DataError(
             "record_invalid",
             f"the fitted parameters are {sorted(arrays)}",
@@ -36,6 +41,8 @@ def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
         )
 
     def predict(inputs: Mapping[str, Volume]) -> Prediction:
+        if fit.method == "blobs":
+            return Prediction(blobs.detect(inputs, config, arrays))
         if fit.method == "threshold":
             return Prediction(apply_thresholds(inputs, config, arrays))
         shown = inputs[data.input]

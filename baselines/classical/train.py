@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from baselines import slices, weights
-from baselines.classical import methods, regions
+from baselines.classical import blobs, methods, regions
 from baselines.classical.predict import contrast, predictor, uptake
 from baselines.config import Config
+from baselines.detection import calibration, marks
 from baselines.editions import Example
 
 Judge = Callable[[Callable[..., Any]], float]
@@ -53,6 +54,10 @@ def _candidates(config: Config, train: Sequence[Example]) -> Iterable[tuple[dict
         for sigma in fit.smoothing_mm:
             for opening in fit.openings:
                 yield {"smoothing_mm": sigma, "opening": float(opening)}, _thresholds(config, train, sigma, opening)
+    elif fit.method == "blobs":
+        features, positive = _described(config, train)
+        for penalty in fit.penalties:
+            yield {"penalty": penalty}, _regression(features, positive, penalty)
 
 
 def _table(config: Config, train: Sequence[Example], sigma: float, statistic: str) -> weights.Arrays:
@@ -98,4 +103,29 @@ def _thresholds(config: Config, train: Sequence[Example], sigma: float, opening:
         "enhancing": np.array([regions.best_level(taken_up, enhancing, fit.levels)], np.float16),
         "opening": np.array([opening], np.float16),
         "smoothing_mm": np.array([sigma], np.float16),
+    }
+
+
+def _described(config: Config, train: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the candidates of all training scans, and which of them are findings; doubtful ones are left out."""
+    features, positive = [], []
+    for example in train:
+        grid, inside, found = blobs.search(example.inputs, config)
+        hit, counts = marks.judged(marks.to_places(grid, found.index), example.reference)
+        features.append(blobs.describe(grid, inside, found)[counts])
+        positive.append(hit[counts])
+    return np.concatenate(features), np.concatenate(positive)
+
+
+def _regression(features: np.ndarray, positive: np.ndarray, penalty: float) -> weights.Arrays:
+    """A logistic regression of the standardised features and their squares."""
+    # Half precision before use: what is fitted is then exactly what is stored.
+    centre = features.mean(0).astype(np.float16).astype(np.float32)
+    spread = np.maximum(features.std(0), 1e-3).astype(np.float16).astype(np.float32)
+    found, intercept = calibration.logistic(blobs.squared((features - centre) / spread), positive, penalty=penalty)
+    return {
+        "centre": centre,
+        "spread": spread,
+        "coefficients": found.astype(np.float32),
+        "intercept": np.array([intercept], np.float32),
     }

@@ -7,6 +7,7 @@ from monai.losses import PatchAdversarialLoss
 from torch import Tensor
 
 from baselines.config import Config
+from baselines.gan import judging
 from baselines.gan.network import critic, generator
 from baselines.optimisation import Batch, Player, labelling, masked_l1, one_hot, reconstruction
 from baselines.slices import window_in_units
@@ -81,6 +82,8 @@ class LabelGame(Game):
         return score
 
 
-def learner(config: Config) -> Game:
+def learner(config: Config) -> Game | judging.Features | judging.Augmentation:
     """Networks and losses of this family."""
+    if config.detection:
+        return judging.learner(config)
     return LabelGame(config) if config.data.labels else Game(config)

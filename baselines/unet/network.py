@@ -9,7 +9,8 @@ from monai.networks.blocks import Convolution
 from monai.networks.nets import BasicUNet
 from torch import Tensor, nn
 
-from baselines.config import Config, Network
+from baselines.config import Config
+from baselines.sections import Network
 
 
 class Translator(nn.Module):
@@ -63,3 +64,14 @@ def start_at_zero(module: nn.Module) -> None:
         named.weight.zero_()
         if named.bias is not None:
             named.bias.zero_()
+
+
+COLD = -4.0
+"""Logit of a pixel without a finding at the start of a training: findings are rare."""
+
+
+def start_cold(module: nn.Module) -> None:
+    """Set the last bias so that a heat map starts cold, else the first steps go into cooling everything (Lin et al. 2017)."""
+    last = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d) and layer.bias is not None]
+    with torch.no_grad():
+        last[-1].bias.fill_(COLD)  # type: ignore[union-attr]

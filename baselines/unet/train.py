@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from baselines.config import Config
-from baselines.optimisation import Batch, Player, labelling, masked_l1, reconstruction
+from baselines.optimisation import Batch, Player, heat, labelling, masked_l1, reconstruction
 from baselines.slices import window_in_units
-from baselines.unet.network import Translator
+from baselines.unet.network import Translator, start_cold
 
 
 class Regression:
@@ -40,6 +40,23 @@ class Labelling:
         return labelling(self.terms, self.labels, self.model(batch.stack), batch), {}
 
 
-def learner(config: Config) -> Regression | Labelling:
+class Heat:
+    """One player, the heat map's loss."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.loss is not None and config.training is not None
+        self.terms = config.loss
+        self.model = Translator(config)
+        start_cold(self.model)
+        self.players = {"model": Player(self.model, config.training.learning_rate)}
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The quality focal loss."""
+        return heat(self.terms, self.model(batch.stack), batch), {}
+
+
+def learner(config: Config) -> Regression | Labelling | Heat:
     """Networks and losses of this family."""
+    if config.detection:
+        return Heat(config)
     return Labelling(config) if config.data.labels else Regression(config)

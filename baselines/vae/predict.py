@@ -11,14 +11,16 @@ from torch import Tensor
 
 from baselines import slices, slicewise, weights
 from baselines.config import Config
+from baselines.detection import calibration, judging
 from baselines.prediction import Prediction, Predictor
+from baselines.vae.judge import LatentJudge
 from baselines.vae.network import ConditionalVAE
 from baselines.vae.regularised import RegularisedSegmenter
 from benchmark.image import Volume
 
 
 def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
-    """A function from input volumes to mean (HU) and uncertainty (standard deviation, HU), or to labels.
+    """A function from input volumes to mean (HU) and uncertainty (standard deviation, HU), to labels or to points.
 
     By the law of total variance: the variance over samples plus that of the Laplace likelihood around them, 2 · scale².
 
@@ -28,6 +30,10 @@ def predictor(config: Config, arrays: weights.Arrays, device: str) -> Predictor:
     assert config.latent is not None
     count = config.latent.samples
     chosen = slicewise.pick_device(device)
+    if config.detection:
+        network, scaling = calibration.split(arrays)
+        judge = slicewise.load(LatentJudge(config), network, chosen)
+        return lambda inputs: Prediction(judging.detect(judge, inputs, config, chosen, scaling))
     if config.data.labels:
         segmenter = slicewise.load(RegularisedSegmenter(config), arrays, chosen)
         return lambda inputs: Prediction(slicewise.label(segmenter, inputs, config, chosen))

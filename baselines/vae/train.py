@@ -9,10 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from baselines.config import Config
 from baselines.optimisation import Batch, Player, labelling, masked_l1, masked_mean, reconstruction
 from baselines.slices import window_in_units
+from baselines.vae.judge import LatentJudge
 from baselines.vae.network import ConditionalVAE
 from baselines.vae.regularised import RegularisedSegmenter
 
@@ -67,6 +69,32 @@ class Regularised:
         return total, {"reconstruction": float(error.detach()), "kl": float(divergence.detach())}
 
 
-def learner(config: Config) -> Hybrid | Regularised:
+class Judging:
+    """One player: the cross entropy of the classifier on a sample of the latent numbers, the cube given back, and the KL."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.training is not None and config.latent is not None
+        self.terms = config.latent
+        self.model = LatentJudge(config)
+        self.players = {"model": Player(self.model, config.training.learning_rate)}
+
+    def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy + reconstruction · mean squared error + kl · KL, the KL as a mean over latent numbers."""
+        field = self.model.latent(batch.stack)
+        sample = field.rsample()
+        entropy = binary_cross_entropy_with_logits(self.model.classifier(sample), batch.target)
+        error = torch.mean((self.model.decoder(sample).float() - batch.stack) ** 2)
+        divergence = kl_divergence(field, Normal(torch.zeros_like(field.mean), torch.ones_like(field.mean))).mean()
+        total = entropy + self.terms.reconstruction * error + self.terms.kl * divergence
+        return total, {
+            "entropy": float(entropy.detach()),
+            "reconstruction": float(error.detach()),
+            "kl": float(divergence.detach()),
+        }
+
+
+def learner(config: Config) -> Hybrid | Regularised | Judging:
     """Networks and losses of this family."""
+    if config.detection:
+        return Judging(config)
     return Regularised(config) if config.data.labels else Hybrid(config)

@@ -67,7 +67,7 @@ def test_every_family_learns_both_tasks(
     case = edition.split("val")[0]
     inputs = {slug: edition.read_input(task.input(slug), case.id) for slug in prediction.needed(baseline)}
     out = prediction.load(report.baseline, device="cpu")(inputs)
-    assert out.array.shape == next(iter(inputs.values())).array.shape
+    assert out.content.shape == next(iter(inputs.values())).array.shape
 
 
 @pytest.mark.parametrize("name", ["unet", "gan", "vae"])

@@ -7,7 +7,8 @@ import pytest
 
 from baselines.classical import methods
 from baselines.classical.predict import predictor
-from baselines.config import Config, Data, Fit
+from baselines.config import Config
+from baselines.sections import Data, Fit
 from benchmark.errors import DataError
 from benchmark.image import Volume
 
@@ -88,7 +89,7 @@ def test_water_is_water_in_the_body_and_air_around_it() -> None:
     body[0, 0, 0] = 1
     inputs = {"mr": Volume(np.ones((1, 2, 2), np.float32)), "body": Volume(body)}
     out = predictor(settings("constant", value=0), {}, "cpu")(inputs)
-    assert out.array.tolist() == [[[0, -1000], [-1000, -1000]]]
+    assert out.content.tolist() == [[[0, -1000], [-1000, -1000]]]
 
 
 def test_parameters_of_another_method_are_refused() -> None:

@@ -287,7 +287,7 @@ def test_a_network_is_served_too(folders: tuple[Path, Path], slabs: Prepared) ->
         server.process.communicate()
     served = image.read(target / f"images/denoised-ct/{id}.mha")
     here = prediction.load(baseline, device="cpu")({"low-dose-ct": edition.read_input(task.inputs[0], id)})
-    np.testing.assert_array_equal(served.array, here.array)
+    np.testing.assert_array_equal(served.array, here.content)
 
 
 def test_one_process_can_hold_a_baseline_for_every_task(heads: Prepared, slabs: Prepared, tmp_path: Path) -> None:

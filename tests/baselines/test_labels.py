@@ -12,11 +12,11 @@ import torch
 
 from baselines import catalogue, config, entry, prediction, slices, slicewise, training
 from baselines.classical import regions
-from baselines.config import Data, Loss
 from baselines.editions import Example
 from baselines.gan.train import LabelGame
 from baselines.optimisation import Batch, _Loop, labelling
 from baselines.patches import Sampler
+from baselines.sections import Data, Loss
 from baselines.vae.regularised import RegularisedSegmenter
 from benchmark import dataset, image, tasks
 from benchmark.contract import Task
@@ -178,7 +178,7 @@ def test_tiny_trainings_give_labels(name: str, brains: tuple[Task, Edition], tmp
     assert again.weights_sha256 == report.weights_sha256
     case = edition.split("val")[0].id
     inputs = {slug: edition.read_input(task.input(slug), case) for slug in prediction.needed(report.baseline)}
-    found = prediction.load(report.baseline, device="cpu")(inputs).array
+    found = prediction.load(report.baseline, device="cpu")(inputs).content
     assert found.shape == (24, 32, 32) and set(np.unique(found)) <= {0, 1, 2, 3}
     assert not found[inputs["t1c"].array == 0].any()
     assert "whole HU" not in (tmp_path / "out" / "segmentation.md").read_text("utf-8")
@@ -192,8 +192,8 @@ def test_thresholds_find_the_tumour_and_say_nothing_without_flair(brains: tuple[
     predictor = prediction.load(report.baseline)
     case = edition.split("val")[0].id
     inputs = {slug: edition.read_input(task.input(slug), case) for slug in prediction.needed(report.baseline)}
-    assert (predictor(inputs).array > 0).any()
-    assert not predictor({"t1c": inputs["t1c"]}).array.any()
+    assert (predictor(inputs).content > 0).any()
+    assert not predictor({"t1c": inputs["t1c"]}).content.any()
 
 
 def test_each_player_of_the_label_game_learns(tmp_path: Path) -> None:

@@ -153,12 +153,12 @@ def test_vae_samples_differ_and_their_mean_is_reproducible(tiny: Tiny) -> None:
     predict({**inputs, "mri": Volume(inputs["mri"].array[::-1].copy())})
     torch.manual_seed(99)
     again = predict(inputs)
-    np.testing.assert_array_equal(first.array, again.array)
+    np.testing.assert_array_equal(first.content, again.content)
     np.testing.assert_array_equal(first.extras["uncertainty"], again.extras["uncertainty"])
     inside = np.asarray(inputs["body"].array) != 0
     assert (first.extras["uncertainty"][inside] > 0).mean() > 0.9
     assert (first.extras["uncertainty"][~inside] == 0).all()
-    assert (first.array[~inside] == -1000).all()
+    assert (first.content[~inside] == -1000).all()
 
 
 def test_vae_mean_and_spread_are_those_of_its_samples(tiny: Tiny) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from baselines import slices
-from baselines.config import Config, Data, Training
+from baselines.config import Config
 from baselines.editions import Example
 from baselines.patches import Sampler
+from baselines.sections import Data, Training
 from benchmark.image import Volume
 
 HU = Data(input="ct", normalisation="hu", centre=40, scale=200, clip=(-1000, 1000))

@@ -1,0 +1,1 @@
+"""Finding points: lungs, candidates, patches around them, heat maps, and marks with probabilities."""
