@@ -11,7 +11,7 @@ from benchmark.contract import Board, Case, Score
 from benchmark.image import Volume
 
 Content = Volume | Mapping[str, Any]
-"""What a case has to be scored: a volume, or the JSON of points (see `benchmark.metrics.points`), as its socket declares."""
+"""What a case has to be scored: a volume, or the JSON of points (see `benchmark.points`), as its socket declares."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.image import Volume
-from benchmark.metrics.points import parse_findings, parse_marks, strongest
+from benchmark.metrics.points import strongest
+from benchmark.points import parse_findings, parse_marks
 from leaderboard import ink, pictures
 
 Kind = Literal["hit", "false", "ignored"]

@@ -25,7 +25,7 @@ RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def collect(inputs: CaseInputs, *, max_marks: int = 100, **_: Any) -> Scan:
-    """What one scan contributes. Reference and prediction are parsed JSON, see `benchmark.metrics.points`."""
+    """What one scan contributes. Reference and prediction are parsed JSON, see `benchmark.points`."""
     return inputs.shared(
         ("detection.scan", max_marks), lambda: match(inputs.reference, inputs.prediction, max_marks=max_marks)
     )

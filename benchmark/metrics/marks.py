@@ -14,7 +14,7 @@ from benchmark.metrics.registry import CaseInputs, Metric, MetricValue, register
 
 
 def detection_f1(inputs: CaseInputs, *, threshold: float = 0.5, max_marks: int = MOST_MARKS) -> MetricValue:
-    """2 TP / (2 TP + FP + FN) of the marks of at least `threshold` on one scan; see `benchmark.metrics.points` for the content.
+    """2 TP / (2 TP + FP + FN) of the marks of at least `threshold` on one scan; see `benchmark.points` for the content.
 
     Without lesions 1 when nothing is called and 0 otherwise. Raises `DataError` for an unusable reference or threshold.
     """

@@ -27,7 +27,8 @@ from benchmark.contract import Case, DatasetInfo, Source
 from benchmark.dataset import CaseFiles, Plan, PlannedCase
 from benchmark.errors import DataError
 from benchmark.image import Volume
-from benchmark.metrics.points import empty_points, read_luna16
+from benchmark.metrics.points import read_luna16
+from benchmark.points import empty_points
 from tasks.segmentation.brats import assign
 
 LAYOUT = "subset0 … subset9 with <seriesuid>.mhd, and annotations.csv beside them or in CSVFILES"

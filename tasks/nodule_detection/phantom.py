@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.contract import Case, Split
 from benchmark.dataset import CaseFiles, PlannedCase
-from benchmark.metrics.points import empty_points
+from benchmark.points import empty_points
 from tasks.anatomy import Array, Grid, generator
 from tasks.nodule_detection import design, difficulty, lesions, thorax
 

@@ -24,7 +24,7 @@ from skimage.draw import line, polygon
 
 from benchmark.download import PackageFile
 from benchmark.errors import DataError
-from benchmark.metrics.points import empty_points
+from benchmark.points import empty_points
 
 READERS, MAJORITY = 4, 3
 """Readers of a scan, and how many must have marked a nodule."""

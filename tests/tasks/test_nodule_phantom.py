@@ -15,8 +15,9 @@ from scipy import stats
 from benchmark import dataset, metrics
 from benchmark.dataset import CaseFiles
 from benchmark.errors import UsageError
-from benchmark.metrics.points import empty_points, match
+from benchmark.metrics.points import match
 from benchmark.metrics.registry import CaseInputs
+from benchmark.points import empty_points
 from benchmark.tasks import find
 from tasks.anatomy import Grid
 from tasks.nodule_detection import data, design, difficulty, lesions, phantom, tubes
