@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import audit, curves, metrics, parts, store
-from benchmark.contract import Aggregate, Board, Case, MetricInfo, Row, RunRecord, Score, Task
+from benchmark.contract import Aggregate, Board, Case, MetricInfo, Reproduction, Row, RunRecord, Score, Task
 from benchmark.contract.board import Curve
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
@@ -30,7 +30,8 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     tables = [store.load_case_scores(root, score.key) for _, score in ordered]
     people, fair = _fairness(task, edition, cases, ordered, tables, root)
     drawn = [curves.curves(task, cases, store.load_parts(root, score.key)) for _, score in ordered]
-    rows = _rows(task, cases, ordered, tables, fair, drawn) if ordered else ()
+    again = [store.load_reproduction(root, run.key) for run, _ in ordered]
+    rows = _rows(task, cases, ordered, tables, fair, drawn, again) if ordered else ()
     compared = agreement(task, cases, tables, ordered) if len(ordered) > 1 else None
     return Board(
         task=task,
@@ -81,6 +82,7 @@ def _rows(
     tables: Sequence[Sequence[Score]],
     fair: Sequence[Fairness | None],
     drawn: Sequence[tuple[Curve, ...]],
+    again: Sequence[Reproduction | None],
 ) -> tuple[Row, ...]:
     ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered])
     names = [run.method.name for run, _ in ordered]
@@ -109,6 +111,7 @@ def _rows(
                 flags=run.flags,
                 cost=run.cost,
                 fairness=fair[i],
+                reproduction=again[i],
                 curves=drawn[i],
             )
         )

@@ -111,7 +111,7 @@ def run(job: RunJob) -> str:
     """
     _reachable(job)
     resolved, edition = resolve(job), _edition(job)
-    engine, digest = _engine(job, resolved)
+    engine, digest = engine_of(job, resolved)
     label = f"{resolved.task.name}: {resolved.method.name}"
     end = time.monotonic() + BUSY_SECONDS
     while True:
@@ -245,7 +245,7 @@ def _edition(job: Job) -> Edition:
     return dataset.load(job.data, tasks.read(job.task / "task.toml", check_metrics=False), job.edition)
 
 
-def _engine(job: RunJob, resolved: Resolved) -> tuple[Engine, str]:
+def engine_of(job: RunJob, resolved: Resolved) -> tuple[Engine, str]:
     """The engine that runs the submission, and the digest of what it runs."""
     if resolved.entry is None:
         from baselines import catalogue

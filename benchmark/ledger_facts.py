@@ -220,10 +220,16 @@ class Reproduced(Work):
 
     same: bool
     """Whether every output came out byte for byte."""
+    within: bool = True
+    """Whether what differs does so within the tolerance; False also where it could not be run."""
     largest: float = Field(default=0, ge=0, allow_inf_nan=False)
     """Largest absolute difference of a metric."""
     metric: Label = ""
     """Metric that differs most."""
+    group: Group = ""
+    """Group of the error for which there is nothing to compare; empty where it ran."""
+    code: Label = ""
+    """Code of that error; of a bug the name of the exception's type."""
 
 
 class StoreChanged(Facts):

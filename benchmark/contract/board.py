@@ -8,7 +8,7 @@ from pydantic import Field
 
 from benchmark.contract.data import DatasetInfo
 from benchmark.contract.names import Split
-from benchmark.contract.run import Cost, Method
+from benchmark.contract.run import Cost, Method, Reproduction
 from benchmark.contract.score import Aggregate
 from benchmark.contract.task import Task
 from benchmark.fairness import Agreement, Fairness, Population
@@ -67,6 +67,8 @@ class Row(Record):
     """What the run took."""
     fairness: Fairness | None = None
     """Values by group, gaps and what they are worth; absent where the task declares no attributes."""
+    reproduction: Reproduction | None = None
+    """When it was last run again, and what differed; absent where it never was."""
     curves: tuple[Curve, ...] = ()
     """FROC and ROC; empty where the task is not one of detection."""
 

@@ -145,6 +145,51 @@ class Cost(Record):
     """Processor and GPU that it ran on."""
 
 
+class Reproduction(Record):
+    """An archived run that was run again with the same digest, inputs, limits and engine, and what came out otherwise.
+
+    Differences are rounded up to one digit: a model that is not repeatable chooses them after it has seen sealed cases, and could
+    write into further digits what it saw.
+    """
+
+    when: str
+    """Day, in UTC."""
+    same: bool
+    """Whether every output came out byte for byte."""
+    within: bool
+    """Whether all that differs does so within the tolerance, and every case ended as before."""
+    tolerance: float
+    """Largest difference that the organiser takes for the same, as a share of the first output's range (of labels, of the voxels)."""
+    cases: int
+    """Cases that were run again."""
+    changed: int = 0
+    """Cases whose output is not the same byte for byte, or that ended with another code."""
+    difference: float | None = None
+    """Largest difference between two outputs; absent where they cannot be subtracted, such as points of another number."""
+    unit: str = ""
+    """Unit of that difference."""
+    metric: str = ""
+    """Metric that differs most, as a share of its first value; empty where none differs."""
+    metric_difference: float | None = None
+    """Its largest difference, of one case or of the set; absent where none differs, or one of both is infinite."""
+    hardware: str = ""
+    """Where it ran this time."""
+
+    @property
+    def sentence(self) -> str:
+        """What came out, in words; no word of it comes from the model."""
+        if self.same:
+            return f"All {self.cases} outputs are the same, byte for byte."
+        largest = "some cannot be compared by number (another outcome, grid or number of points)"
+        if self.difference is not None:
+            largest = f"the largest difference is at most {self.difference:g}{' ' + self.unit if self.unit else ''}"
+        metric = ""
+        if self.metric and self.metric_difference is not None:
+            metric = f"; {self.metric} differs by at most {self.metric_difference:g}"
+        beyond = "" if self.within else f", which is beyond the tolerance of {self.tolerance:g} of an output's range"
+        return f"{self.changed} of {self.cases} outputs differ, {largest}{metric}{beyond}."
+
+
 class CaseRun(Record):
     """What running one case gave."""
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import benchmark
 from benchmark import store
-from benchmark.contract import RunRecord, Task
+from benchmark.contract import Reproduction, RunRecord, Task
 from benchmark.inbox import Entry
 from benchmark.ledger import Ledger
 from benchmark.nightly.failures import Failure, cleaned
 from benchmark.nightly.quota import phase_of
-from benchmark.nightly.work import Place, Run, ScoreRun
+from benchmark.nightly.work import Place, Reproduce, Run, ScoreRun
 
 MOST = 300
 """Characters of a text in the ledger."""
@@ -83,6 +83,23 @@ class Chronicle:
         """A score is in the store."""
         self.ledger.append("scored", **_about(item), score=item.key, scorer=store.scorer_version())
 
+    def reproduced(self, item: Reproduce, found: Reproduction) -> None:
+        """An archived run was run again."""
+        self.ledger.append(
+            "reproduced",
+            **_repeated(item),
+            same=found.same,
+            within=found.within,
+            largest=found.metric_difference or 0.0,
+            metric=found.metric,
+        )
+
+    def not_reproduced(self, item: Reproduce, found: Failure) -> None:
+        """An archived run could not be run again."""
+        self.ledger.append(
+            "reproduced", **_repeated(item), same=False, within=False, group=found.group, code=found.code
+        )
+
     def attempt_made(self, item: Place, *, reused: bool) -> None:
         """The attempt of a submission that has its row."""
         placement = item.placement
@@ -120,6 +137,16 @@ def _about(item: Run | ScoreRun) -> dict[str, Any]:
     run = item.key if isinstance(item, Run) else item.run
     entry = item.entry if isinstance(item, Run) else ""
     return {"task": item.task, "submission": item.names[0], "entry": entry, "edition": item.edition, "run": run}
+
+
+def _repeated(item: Reproduce) -> dict[str, Any]:
+    return {
+        "task": item.task,
+        "submission": item.name,
+        "entry": item.entry,
+        "edition": item.edition,
+        "run": item.key,
+    }
 
 
 def _line(text: str) -> str:

@@ -12,7 +12,9 @@ from pydantic import Field, ValidationError
 
 from benchmark.contract import Name
 from benchmark.errors import UsageError
+from benchmark.nightly.turns import Often
 from benchmark.record import Record
+from benchmark.repeatability import TOLERANCE
 from benchmark.store.retention import Retention
 
 FILE = "radbench.toml"
@@ -47,6 +49,10 @@ class Nightly(Record):
     """`all`, an index or a UUID for submissions that ask for a GPU; empty: there is none, and they wait."""
     disk_low_gb: float = Field(default=10, ge=0)
     """With less free space (GB, in the work folder) no new run is started."""
+    reproduce: Often = "each night"
+    """How often one archived submission, in turn, is run again and compared, after all other work; `off`: never."""
+    reproduce_tolerance: float = Field(default=TOLERANCE, ge=0, lt=1)
+    """Largest difference that is taken for the same, as a share of an output's range (of labels, of the voxels); 0: byte for byte."""
     retries: Retries = Retries()
     """What happens after a failure of ours."""
 

@@ -20,6 +20,7 @@ from benchmark.nightly import attempts, sources
 from benchmark.nightly.config import Config
 from benchmark.nightly.memory import Memory
 from benchmark.nightly.state import BaselineState, Basis, EntryState, Image, Problem, State
+from benchmark.nightly.turns import Turns
 from benchmark.store import load_placements
 from benchmark.tasks import TaskFolder
 from benchmark.workplace import Workplace
@@ -112,6 +113,8 @@ def gather(around: Surroundings, now: datetime) -> State:
         code=sources.code(),
         published=_published(work, memory),
         before={name: Basis(**found) for name, found in memory.load("basis").items()},
+        turns=Turns.of(log),
+        reproduce=config.nightly.reproduce,
         failed_nights=memory.load("failures"),
     )
 

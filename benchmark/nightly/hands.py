@@ -22,10 +22,12 @@ from benchmark import inbox
 from benchmark.errors import DataError
 from benchmark.nightly.gather import Surroundings, engine_name
 from benchmark.nightly.state import Image
-from benchmark.nightly.work import Run, ScoreRun, TakeIn
+from benchmark.nightly.work import Reproduce, Run, ScoreRun, TakeIn
 
 if TYPE_CHECKING:
+    from benchmark.contract import Reproduction
     from benchmark.executor import Executor
+    from benchmark.jobs import RunJob
     from leaderboard.records import Published
 
 TAKE_IN_MB = 600
@@ -48,6 +50,9 @@ class Hands(Protocol):
 
     def score(self, item: ScoreRun) -> Future[str]:
         """Score a run; the scoring key."""
+
+    def reproduce(self, item: Reproduce, day: str) -> Future[Reproduction]:
+        """Run an archived run again, and compare."""
 
     def publish(self, date: str) -> Published | None:
         """Make the site; None where there is nothing to show."""
@@ -135,19 +140,39 @@ class MachineHands:
         """Run a submission on an edition."""
         from benchmark import jobs
 
-        around, gpu = self._around, "gpu" in item.flags
-        job = jobs.RunJob(
+        job = self._job(item, item.names[0])
+        return self._submit(jobs.run, job, lambda: jobs.resources(job), f"run {item.task}/{item.names[0]}")
+
+    def reproduce(self, item: Reproduce, day: str) -> Future[Reproduction]:
+        """Run an archived run again in a scratch folder of the work folder, which every worker sees."""
+        from benchmark import jobs, reproduction
+
+        job = reproduction.ReproduceJob(
+            run=self._job(item, item.name),
+            key=item.key,
+            scratch=(self._around.work.root / "scratch" / "reproduction").resolve(),
+            when=day,
+            tolerance=self._around.config.nightly.reproduce_tolerance,
+        )
+        return self._submit(
+            reproduction.reproduce, job, lambda: jobs.resources(job.run), f"reproduce {item.task}/{item.name}"
+        )
+
+    def _job(self, item: Run | Reproduce, name: str) -> RunJob:
+        from benchmark import jobs
+
+        around = self._around
+        return jobs.RunJob(
             task=around.folders[item.task].root.resolve(),
             data=around.work.data.resolve(),
             edition=item.edition,
             store=around.work.store.resolve(),
-            baseline="" if item.entry else item.names[0],
+            baseline="" if item.entry else name,
             entry=(around.work.inbox / item.entry).resolve() if item.entry else None,
             engine=engine_name(around.config) if item.entry else "",
-            gpu=around.config.nightly.gpu if gpu else "none",
+            gpu=around.config.nightly.gpu if "gpu" in item.flags else "none",
             cache=self._cache,
         )
-        return self._submit(jobs.run, job, lambda: jobs.resources(job), f"run {item.task}/{item.names[0]}")
 
     def score(self, item: ScoreRun) -> Future[str]:
         """Score a run."""

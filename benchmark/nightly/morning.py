@@ -45,6 +45,7 @@ def made(night: Night, started: datetime, seconds: float) -> NightReport:
         runs=tuple(night.runs),
         scores=tuple(night.scores),
         rows=tuple(night.rows),
+        reproduced=night.reproduced,
         failed=tuple(night.failed),
         stopped=tuple(
             item.model_copy(update={"sentence": failures.cleaned(item.sentence, night.sealed)}) for item in stopped
@@ -185,6 +186,9 @@ def plan_lines(found: Plan) -> list[str]:
     lines += [
         f"row      {item.key}: {item.why}{', counts as an attempt' if item.counts else ''}" for item in found.places
     ]
+    if found.reproduce:
+        again = found.reproduce
+        lines.append(f"again    {again.key}  {again.task}/{again.edition}: {again.name}: {again.why}")
     if found.publish:
         lines.append(f"publish  {found.publish.why}")
     lines += [f"waits    {w.task}: {w.name} ({w.team}): {w.sentence}" for w in found.waiting if not w.final]

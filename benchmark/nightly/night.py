@@ -19,7 +19,7 @@ from benchmark import store
 from benchmark.contract import RunRecord
 from benchmark.lease import Lease
 from benchmark.ledger import Ledger
-from benchmark.nightly import failing, failures, front, queue, watch
+from benchmark.nightly import failing, failures, front, queue, reproducing, watch
 from benchmark.nightly.chronicle import Chronicle
 from benchmark.nightly.failures import Failure
 from benchmark.nightly.gather import Surroundings, gather, image_key
@@ -27,7 +27,7 @@ from benchmark.nightly.hands import Hands
 from benchmark.nightly.memory import Memory
 from benchmark.nightly.plan import basis, plan
 from benchmark.nightly.queue import Item, Queue
-from benchmark.nightly.report import Failed, RowPlaced, RunDone, ScoreDone, SiteChange
+from benchmark.nightly.report import Failed, Reproduced, RowPlaced, RunDone, ScoreDone, SiteChange
 from benchmark.nightly.state import State
 from benchmark.nightly.work import Place, Plan, Run, ScoreRun, TakeIn
 
@@ -39,6 +39,7 @@ WORDS = {
     "runs": "to run",
     "scores": "to score",
     "rows": "to place",
+    "reproductions": "to run again",
     "sites": "to publish",
 }
 """What is to be done, by the sort of work."""
@@ -61,6 +62,7 @@ class Night:
     records: list[RunRecord] = field(default_factory=list)
     scores: list[ScoreDone] = field(default_factory=list)
     rows: list[RowPlaced] = field(default_factory=list)
+    reproduced: Reproduced | None = None
     failed: list[Failed] = field(default_factory=list)
     refused: dict[str, Failure] = field(default_factory=dict)
     """By entry, what was refused in this night."""
@@ -94,6 +96,7 @@ class Night:
             self._clock(first_look=True)
             self._open(first)
             self._work()
+            reproducing.take(self)
             front.publish(self)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -133,7 +136,7 @@ class Night:
         while True:
             now = self.hands.monotonic()
             if now - looked >= LOOK_SECONDS:
-                self._look()
+                self.look()
                 looked = now
             for item in self._startable(now):
                 self._begin(item)
@@ -147,7 +150,7 @@ class Night:
             elif (until := self.queue.next_moment()) is not None:
                 self.hands.sleep(max(0.0, min(until - now, LOOK_SECONDS)))
             elif not self._rows_ready():
-                self._look()
+                self.look()
                 return
 
     def _startable(self, now: float) -> Iterator[Item]:
@@ -184,15 +187,21 @@ class Night:
 
     def _room(self, item: Run) -> bool:
         """Whether the disk has room for a run; if not, none is begun any more."""
-        low = watch.low_disk(self.hands.free_gb(), self.around.config.nightly.disk_low_gb, self.around.work.root)
-        if low is None:
+        if self.has_room():
             return True
-        self.queue.halted.setdefault("everything", low.sentence)
         self.queue.again(item, self.hands.monotonic())
-        self.needs_person(low.sentence)
         return False
 
-    def _look(self) -> None:
+    def has_room(self) -> bool:
+        """Whether the disk has as much room as the organiser asks for; else nothing is run any more, and it is said."""
+        low = watch.low_disk(self.hands.free_gb(), self.around.config.nightly.disk_low_gb, self.around.work.root)
+        if low is not None:
+            self.queue.halted.setdefault("everything", low.sentence)
+            self.needs_person(low.sentence)
+        return low is None
+
+    def look(self) -> None:
+        """Look at lease and clock. Raises what the lease raises when it was taken over."""
         if self.lease is not None:
             self.lease.check()
         self._clock()
@@ -324,6 +333,7 @@ def counts(found: Plan) -> dict[str, int]:
         "runs": len(found.runs),
         "scores": len(found.scores),
         "rows": len(found.places),
+        "reproductions": int(found.reproduce is not None),
         "sites": int(found.publish is not None),
     }
     return {name: size for name, size in sizes.items() if size}

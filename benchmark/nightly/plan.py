@@ -15,9 +15,10 @@ from typing import Any, cast
 from benchmark import store
 from benchmark.contract import Limits, Method, Task
 from benchmark.dataset import Edition
+from benchmark.nightly import turns
 from benchmark.nightly.admission import Admitted, admit
 from benchmark.nightly.state import Basis, EditionState, Image, State
-from benchmark.nightly.work import Place, Plan, Publish, Run, ScoreRun, Stopped, TakeIn, Waiting
+from benchmark.nightly.work import Place, Plan, Publish, Reproduce, Run, ScoreRun, Stopped, TakeIn, Waiting
 from benchmark.store import Placement
 
 
@@ -61,6 +62,7 @@ def plan(state: State) -> Plan:
         scores=tuple(sorted(scores, key=lambda s: (position.get(s.run, -1), s.key))),
         places=tuple(sorted(places, key=lambda p: p.key)),
         publish=_publish(state, shown, places, scores),
+        reproduce=_reproduce(state, subjects, boards),
         waiting=(*waiting, *more),
         stopped=tuple(_stopped(state)),
         shown=shown,
@@ -308,6 +310,33 @@ def _why_score(state: State, board: _Board, sharing: Sequence[_Subject], run: st
     return f"{' and '.join(changed)} changed" if changed else "it has no score by the present scorer"
 
 
+def _reproduce(
+    state: State, subjects: Mapping[tuple[str, str], Sequence[_Subject]], boards: Mapping[str, _Board]
+) -> Reproduce | None:
+    """Whose turn it is: of the rows that stand as they are wanted, the one that was run again longest ago, or never."""
+    if not turns.due(state.turns, state.reproduce, state.now):
+        return None
+    found: list[tuple[str, str, str, str, Reproduce]] = []
+    for (task, edition), wanting in subjects.items():
+        board = boards.get(f"{task}/{edition}")
+        for subject in wanting if board is not None and board.edition.problem is None else ():
+            name = subject.method.name
+            standing = state.standing.get((task, edition, name))
+            if standing is None or standing.run not in state.runs or standing.run in state.removed:
+                continue
+            assert board is not None
+            run = board.run_key(subject)
+            if standing.run != run or not turns.archived(state.turns, run, state.now):
+                continue
+            tried = state.turns.tried.get(run, "")
+            why = f"last run again at {tried[:10]}" if tried else "never run again so far"
+            item = Reproduce(
+                key=run, task=task, edition=edition, name=name, entry=subject.entry, flags=subject.image.flags, why=why
+            )
+            found.append((tried, task, edition, name, item))
+    return min(found, key=lambda one: one[:4])[-1] if found else None
+
+
 def _stuck(subject: _Subject, task: str, edition: str, missing: bool) -> Waiting:
     """A submission whose edition cannot be used."""
     what = "has not been prepared yet" if missing else "is being mended by the organiser"
@@ -373,6 +402,8 @@ def _shown(state: State, boards: Mapping[str, _Board]) -> str:
                 f"{name}/{edition.name}": edition.content for name, held in state.editions.items() for edition in held
             },
             "rows": {name: sorted(own) for name, own in rows.items()},
+            # Those that agree are no news, see `reproducing`.
+            **({"differing": sorted(state.turns.differing)} if state.turns.differing else {}),
             # Runs without a placement, such as those of `radbench run`, have rows too.
             "runs": store.digest(sorted(state.runs)),
             "scores": store.digest(sorted(state.scores)),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from benchmark.contract import Cost
+from benchmark.contract import Cost, Reproduction
 from benchmark.nightly.work import Stopped, Waiting
 from benchmark.record import Record
 
@@ -111,6 +111,23 @@ class Left(Record):
     """What stood in the way."""
 
 
+class Reproduced(Record):
+    """An archived run that was run again."""
+
+    task: str
+    """Task name."""
+    edition: str
+    """Edition name."""
+    name: str
+    """Submission."""
+    run: str
+    """Inference key."""
+    seconds: float
+    """Wall-clock seconds."""
+    result: Reproduction
+    """What came out."""
+
+
 class SiteChange(Record):
     """What became of the site."""
 
@@ -170,6 +187,8 @@ class NightReport(Record):
     """What was scored."""
     rows: tuple[RowPlaced, ...] = ()
     """What changed in which row."""
+    reproduced: Reproduced | None = None
+    """The archived run that was run again; absent where none was."""
     failed: tuple[Failed, ...] = ()
     """What failed and why."""
     stopped: tuple[Stopped, ...] = ()
@@ -204,6 +223,10 @@ def _lines(report: NightReport) -> Iterator[str]:
     yield from _cut(
         [f"{s.task}/{s.edition} {_names(s.names)}: {s.why}, {_duration(s.seconds)}" for s in report.scores], "Scored"
     )
+    if report.reproduced is not None:
+        again = report.reproduced
+        yield "Run again:"
+        yield f"  {again.task}/{again.edition} {again.name}: {again.result.sentence} {_duration(again.seconds)}."
     yield from _cut([_failure(item) for item in report.failed], "Failed")
     yield from _cut(
         [f"{s.task}{f'/{s.edition}' if s.edition else ''}: {s.code}: {s.sentence}" for s in report.stopped],
@@ -224,7 +247,15 @@ def _lines(report: NightReport) -> Iterator[str]:
 
 
 def _worked(report: NightReport) -> bool:
-    return bool(report.runs or report.scores or report.rows or report.failed or report.left or report.site.changed)
+    return bool(
+        report.runs
+        or report.scores
+        or report.rows
+        or report.reproduced
+        or report.failed
+        or report.left
+        or report.site.changed
+    )
 
 
 def _cut(lines: list[str], title: str) -> Iterator[str]:
@@ -279,6 +310,7 @@ __all__ = [
     "Failed",
     "Left",
     "NightReport",
+    "Reproduced",
     "RowPlaced",
     "RunDone",
     "ScoreDone",

@@ -10,6 +10,7 @@ from functools import cached_property
 from benchmark.contract import Case, Method, Task
 from benchmark.inbox import Entry
 from benchmark.nightly.quota import Attempt
+from benchmark.nightly.turns import Often, Turns
 from benchmark.store import Placement
 
 
@@ -131,6 +132,10 @@ class State:
     """Keys of runs whose predictions the retention rule took away: they are run again when a later scorer wants them."""
     handed_in: frozenset[str] = frozenset()
     """Ids of the entries of which the ledger says that they were handed in."""
+    turns: Turns = field(default_factory=Turns)
+    """When runs ended, and when they were last run again."""
+    reproduce: Often = "off"
+    """How often one of them is run again."""
     failed_nights: Mapping[str, int] = field(default_factory=dict)
     """By key of a run, in how many nights in a row it failed by our fault."""
 

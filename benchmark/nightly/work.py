@@ -98,6 +98,25 @@ class Publish(Record):
     """Keys of work that must be done before."""
 
 
+class Reproduce(Record):
+    """Run an archived run again, and compare."""
+
+    key: str
+    """Inference key of the run."""
+    task: str
+    """Task name."""
+    edition: str
+    """Edition name."""
+    name: str
+    """Submission."""
+    entry: str
+    """Id of its inbox entry; empty for a reference model."""
+    flags: tuple[str, ...]
+    """All besides image and inputs that outputs may depend on."""
+    why: str
+    """Why it is its turn."""
+
+
 class Waiting(Record):
     """A submission that does not run, and why."""
 
@@ -149,6 +168,8 @@ class Plan(Record):
     """Rows that change."""
     publish: Publish | None = None
     """Whether the site is made anew."""
+    reproduce: Reproduce | None = None
+    """The archived run whose turn it is, if it is time for one."""
     waiting: tuple[Waiting, ...] = ()
     """Submissions that do not run."""
     stopped: tuple[Stopped, ...] = ()
@@ -159,4 +180,4 @@ class Plan(Record):
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.take_ins or self.runs or self.scores or self.places or self.publish)
+        return not (self.take_ins or self.runs or self.scores or self.places or self.publish or self.reproduce)

@@ -5,6 +5,7 @@
     <store>/scores/<scoring key>/score.json           the record; cases.csv, parts.pickle (tasks with set-level metrics)
     <store>/…/<key>/files.json, key.json              hashes of the folder's files, what its key is the hash of, see `manifest`
     <store>/submissions/<task>/<edition>/<name>.json  which run stands for which submission, see `placements`
+    <store>/reproductions/<inference key>.json        what came out when the run was last run again
     <store>/pins.json                                 what the retention rule must leave alone, see `retention`
 
 A folder of the store is written beside and renamed in place, and never changed after. A run that was interrupted lies in
@@ -36,6 +37,7 @@ from benchmark.store.records import (
     save_score,
     score_folder,
 )
+from benchmark.store.reproductions import load_reproduction, save_reproduction
 from benchmark.store.schema import VERSION, open_store, version_of
 from benchmark.store.tables import COLUMNS, scores_from_csv, scores_to_csv
 
@@ -54,6 +56,7 @@ __all__ = [
     "load_parts",
     "load_placement",
     "load_placements",
+    "load_reproduction",
     "load_run",
     "load_score",
     "open_store",
@@ -61,6 +64,7 @@ __all__ = [
     "predictions_removed",
     "run_folder",
     "save_placement",
+    "save_reproduction",
     "save_score",
     "score_folder",
     "scorer_version",

@@ -87,7 +87,7 @@ def check(root: Path, *, content: bool = True, progress: Progress | None = None)
     for path in files:
         findings += _placement(root, path, records)
     findings += [Finding(level="problem", where="pins.json", text=text) for text in _pins(root)]
-    known = {"runs", "scores", "submissions", "pins.json", NAME}
+    known = {"runs", "scores", "submissions", "reproductions", "bundles", "pins.json", NAME}
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.name not in known and not path.name.startswith("."):
             findings.append(Finding(level="note", where=path.name, text="is not the store's"))

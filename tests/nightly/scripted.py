@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import atomic, dataset, image, inbox, inference, publishing, scoring, store, tasks
+from benchmark import atomic, dataset, image, inbox, inference, publishing, reproduction, scoring, store, tasks
 from benchmark.container.engine import CaseOutcome
-from benchmark.contract import Limits, Method
+from benchmark.contract import Limits, Method, Reproduction
 from benchmark.inbox import Entry
 from benchmark.nightly import gather, session
 from benchmark.nightly.config import Config, Nightly, Retries
 from benchmark.nightly.report import NightReport
 from benchmark.nightly.state import Image
-from benchmark.nightly.work import Run, ScoreRun, TakeIn
+from benchmark.nightly.work import Reproduce, Run, ScoreRun, TakeIn
 from benchmark.submission import Requests, Submission
 from benchmark.workplace import Workplace
 from tests.conftest import write_toy
@@ -35,8 +35,8 @@ class Model:
 
     name = "podman/exec"
 
-    def __init__(self, digest: str, flags: tuple[str, ...], broken: Sequence[str] = ()) -> None:
-        self.shift, self.flags, self.broken = int(digest[7], 16), flags, broken
+    def __init__(self, digest: str, flags: tuple[str, ...], broken: Sequence[str] = (), drift: int = 0) -> None:
+        self.shift, self.flags, self.broken = int(digest[7], 16) + drift, flags, broken
 
     @contextlib.contextmanager
     def session(self, limits: Limits, log: Path) -> Iterator[Model]:
@@ -64,6 +64,8 @@ class ScriptedHands:
     slept: list[float] = field(default_factory=list)
     broken: Sequence[str] = ()
     """Cases on which models crash."""
+    drift: int = 0
+    """What models add when they are run again."""
     free: float = 1000.0
     window: int = 4
     gpu_dead: bool = False
@@ -114,6 +116,22 @@ class ScriptedHands:
 
         return self._do(f"score {item.names[0]}", work)
 
+    def reproduce(self, item: Reproduce, day: str) -> Future[Reproduction]:
+        def work() -> Reproduction:
+            entry = next(e for e in inbox.entries(self.around.work.inbox) if e.id == item.entry)
+            task = self.around.folders[item.task].task
+            task = task.model_copy(update={"limits": entry.submission.limits(task)})
+            edition = dataset.load(self.around.work.data, task, item.edition)
+            archived = store.load_run(self.around.work.store, item.key)
+            assert archived is not None
+            engine = Model(entry.submission.digest, item.flags, self.broken, self.drift)
+            return reproduction.again(
+                task, edition, archived, archived.method, entry.submission.digest, engine,
+                root=self.around.work.store, scratch=self.around.work.root / "scratch", when=day,
+            )  # fmt: skip
+
+        return self._do(f"reproduce {item.name}", work)
+
     def publish(self, date: str) -> Any:
         found = publishing.entries(list(self.around.folders.values()), self.around.work.data, self.around.work.store)
         return self._do(
@@ -140,7 +158,7 @@ class ScriptedHands:
         self.closed = True
 
 
-CONFIG = Config(nightly=Nightly(baselines="none", engine="podman", retries=Retries(first_seconds=10)))
+CONFIG = Config(nightly=Nightly(baselines="none", engine="podman", reproduce="off", retries=Retries(first_seconds=10)))
 
 
 @dataclass
