@@ -176,6 +176,12 @@ def _spread(record: SeedRecord) -> str:
 def _notes(config: Config, infos: Sequence[DatasetInfo]) -> str:
     rounded = "" if config.data.labels else " and outputs rounded to whole HU"
     note = f"Means over cases, taken with the weights as stored (half precision){rounded}."
+    if config.detection:
+        note = (
+            "Taken over the lesions and marks of all cases together, with the weights as stored (half precision). The probabilities "
+            "were scaled on the same cases, by two numbers that leave the order of the marks as it is: what stands at a "
+            "probability of 0.5 is a little flattered by that, the rest is not. So few lesions tell only large differences."
+        )
     if all(info.kind == "phantom" for info in infos):
         note += " They stand on phantoms and say nothing about patients."
     elif any(info.kind == "real" for info in infos):
@@ -208,8 +214,12 @@ def _made(config: Config, report: TrainingReport) -> str:
             "beside the weights."
         )
     t = config.training
+    seen = f"patches of {t.patch}×{t.patch} pixels"
+    if config.detection and config.detection.scales_mm:
+        edge = config.detection.crop
+        seen = f"cubes of {edge}×{edge}×{edge} samples {config.detection.pitch_mm:g} mm apart"
     return (
-        f"{report.steps} steps of {t.batch} patches of {t.patch}×{t.patch} pixels, AdamW, learning rate {t.learning_rate:g} "
+        f"{report.steps} steps of {t.batch} {seen}, AdamW, learning rate {t.learning_rate:g} "
         f"(one cycle), moving average {t.ema:g}, seed {report.seed}; {time} on {where}. "
         "Training writes its losses into a log beside the weights."
     )

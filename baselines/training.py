@@ -188,13 +188,14 @@ def _train(
 
     # Figures are those of the file as it is stored and read again. It gets its final name when they are there.
     unfinished = out / f".{baseline.family}.{baseline.stem}.partial.safetensors"
-    made = baseline
+    made, stored = baseline, learned.arrays
     if baseline.weights is not None:
         made = baseline.with_weights(unfinished)
-        weights.write(unfinished, learned.arrays, config)
+        weights.write(unfinished, stored, config)
         if config.detection:
             scaling = scored.fit(prediction.load(made, threads=threads, device=device), examples["val"])
-            weights.write(unfinished, calibration.join(learned.arrays, scaling), config)
+            stored = calibration.join(stored, scaling)
+            weights.write(unfinished, stored, config)
     figures = _figures(task, used, examples["val"], made, threads, device, report)
 
     final = out / f"{baseline.stem}.safetensors"
@@ -211,7 +212,7 @@ def _train(
         cases={e.info.edition: {split: len(e.split(split)) for split in editions.OPEN_SPLITS} for e in used},
         inputs=hashes,
         figures=figures,
-        parameters=sum(int(array.size) for array in learned.arrays.values()),
+        parameters=sum(int(array.size) for array in stored.values()),
         weights_sha256=sha256_of(unfinished) if baseline.weights is not None else "",
         log=learned.log,
     )

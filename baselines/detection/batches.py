@@ -13,7 +13,7 @@ from baselines.config import Config
 from baselines.detection import candidates, crops, lungs, marks
 from baselines.editions import Example
 from baselines.patches import Patches
-from benchmark.metrics import points
+from benchmark import points
 
 Array = NDArray[np.float32]
 

@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from baselines.detection import candidates, marks
 from baselines.sections import Detection
+from benchmark import points
 from benchmark.image import Volume
-from benchmark.metrics import points
 
 Array = NDArray[np.float32]
 

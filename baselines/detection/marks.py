@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import points
 from benchmark.image import Volume
-from benchmark.metrics import points
 
 Floats = NDArray[np.float64]
 

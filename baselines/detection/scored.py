@@ -11,8 +11,8 @@ from scipy import special
 
 from baselines.detection import calibration, marks
 from baselines.editions import Example
+from benchmark import points
 from benchmark.image import Volume
-from benchmark.metrics import points
 
 SMALLEST = 1e-6
 """Probabilities are held this far from 0 and 1 before their logit is taken: as many digits as a mark has."""

@@ -27,16 +27,20 @@ class Features:
 
     def loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Judge: class of real cubes, and weight times the hinge; generator: to look real, and of its class."""
-        cubes = self.generator(batch.stack.new_empty(len(batch.stack), self.latents).normal_(), batch.target)
+        # Half as many generated cubes as real ones: at full resolution they are what a step costs.
+        wanted = batch.target[::2]
+        noise = batch.stack.new_empty(len(wanted), self.latents).normal_()
         if player == "model":
+            with torch.no_grad():
+                cubes = self.generator(noise, wanted)
             kind, real = self.judge.both(batch.stack)
-            _, fake = self.judge.both(cubes.detach())
+            _, fake = self.judge.both(cubes)
             entropy = binary_cross_entropy_with_logits(kind.float(), batch.target)
             hinge = relu(1 - real).mean() + relu(1 + fake).mean()
             return entropy + self.weight * hinge, {"entropy": float(entropy.detach()), "hinge": float(hinge.detach())}
         self.judge.requires_grad_(False)
-        kind, real = self.judge.both(cubes)
-        total = binary_cross_entropy_with_logits(kind.float(), batch.target) - real.mean()
+        kind, real = self.judge.both(self.generator(noise, wanted))
+        total = binary_cross_entropy_with_logits(kind.float(), wanted) - real.mean()
         self.judge.requires_grad_(True)
         return total, {}
 

@@ -18,7 +18,7 @@ from benchmark import tasks
 from benchmark.dataset import sha256_of
 from benchmark.errors import UsageError
 
-TASKS = ("mri_to_ct", "denoising")
+TASKS = ("mri_to_ct", "denoising", "segmentation", "nodule_detection")
 SHIPPED = [baseline for task in TASKS for baseline in catalogue.baselines(task)]
 TRAINED = [baseline for baseline in SHIPPED if baseline.weights is not None]
 
