@@ -18,7 +18,7 @@ from benchmark.tasks import TaskFolder
 from benchmark.workplace import Workplace
 from leaderboard.site import Published, publish
 
-TASKS = ("mri_to_ct", "denoising", "segmentation")
+TASKS = ("mri_to_ct", "denoising", "segmentation", "nodule_detection")
 """What the demo shows."""
 
 Progress = Callable[[str, int, int], None]
