@@ -143,7 +143,7 @@ def test_every_shipped_baseline_loads(baseline: catalogue.Baseline) -> None:
 
 @pytest.mark.parametrize("baseline", TRAINED, ids=name_of)
 def test_the_card_has_a_figure_for_every_metric_of_the_task(baseline: catalogue.Baseline) -> None:
-    card = baseline.card.read_text("utf-8")
+    card = baseline.card.read_text("utf-8").split("## Figures on")[1].split("\n## ")[0]
     task = tasks.load_task(baseline.task)
     header = next(line for line in card.splitlines() if line.startswith("| edition"))
     rows = [line for line in card.splitlines() if line.startswith("| `")]
