@@ -203,6 +203,38 @@ def entries(inbox: Path) -> Sequence[Entry]:
     return sorted(found, key=lambda entry: (entry.received, entry.id))
 
 
+def sorted_out(inbox: Path) -> tuple[Sequence[Entry], dict[str, str]]:
+    """As `entries`, and by name what is wrong with folders that are no whole entry, such as one that is being copied there.
+
+    One that cannot be read says nothing of the others; an inbox that is not there is empty.
+    """
+    found: list[Entry] = []
+    wrong: dict[str, str] = {}
+    for path in sorted(inbox.glob("[!.]*")):
+        try:
+            entry = load(path)
+        except DataError as error:
+            wrong[path.name] = error.found
+            continue
+        if entry is None:
+            wrong[path.name] = f"{path} has no entry.json: it was not handed in whole"
+        else:
+            found.append(entry)
+    return sorted(found, key=lambda entry: (entry.received, entry.id)), wrong
+
+
+def intact(folder: Path, entry: Entry) -> bool:
+    """Whether the folder of an entry still holds what was handed in: its id is the hash of that."""
+    try:
+        image = sha256_of(folder / entry.archive) if entry.archive else ""
+        model = folder / entry.model if entry.model else None
+        weights = [[p.relative_to(model).as_posix(), sha256_of(p)] for p in _weights(model)] if model else []
+    except (OSError, SubmissionError):
+        return False
+    content = {"submission": entry.submission.model_dump(mode="json"), "archive": image, "model": weights}
+    return store.digest(content) == entry.id
+
+
 def submit(manifest: Path, task: Task, inbox: Path, found: Submission | None = None) -> tuple[Entry, bool]:
     """Check a manifest and place it; the entry, and whether it is new. Raises what `check` and `place` raise."""
     checked = check(manifest, found or submission.load(manifest), task)

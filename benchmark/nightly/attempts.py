@@ -19,8 +19,7 @@ def read(work: Workplace) -> list[Attempt]:
     """All attempts of a workplace, oldest first. Raises `DataError` for a ledger that cannot be read."""
     log = Ledger(work.root / LEDGER).entries()
     teams = teams_of(log)
-    if work.inbox.is_dir():
-        teams |= {entry.id: entry.submission.method.team for entry in inbox.entries(work.inbox)}
+    teams |= {entry.id: entry.submission.method.team for entry in inbox.sorted_out(work.inbox)[0]}
     return of(log, teams)
 
 

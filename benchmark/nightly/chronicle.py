@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from benchmark.ledger import Ledger
 from benchmark.nightly.failures import Failure, cleaned
 from benchmark.nightly.quota import phase_of
 from benchmark.nightly.work import Place, Reproduce, Run, ScoreRun
+from benchmark.store import ScoreRecord
 
 MOST = 300
 """Characters of a text in the ledger."""
@@ -65,6 +67,31 @@ class Chronicle:
             codes=dict(codes),
             seconds=round(seconds, 3),
             hardware=_line(record.hardware),
+        )
+
+    def run_found(self, begun: Mapping[str, Any], record: RunRecord) -> None:
+        """A run is in the store of which an earlier night could only say that it began."""
+        codes = Counter(case.code for case in record.cases if case.code)
+        self.ledger.append(
+            "run_finished",
+            **{name: begun[name] for name in ("task", "submission", "entry", "edition", "run") if name in begun},
+            cases=len(record.cases),
+            codes=dict(sorted(codes.items())),
+            seconds=round(record.start_seconds + sum(case.seconds for case in record.cases), 3),
+            hardware=_line(record.hardware),
+        )
+
+    def score_found(self, score: ScoreRecord) -> None:
+        """A score is in the store of which an earlier night could say nothing."""
+        self.ledger.append(
+            "scored",
+            task=score.task,
+            submission=score.method.name,
+            entry="",
+            edition=score.edition,
+            run=score.run,
+            score=score.key,
+            scorer=score.scorer,
         )
 
     def run_failed(self, item: Run, found: Failure, tries: int, seconds: float, *, again: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import dataset
 from benchmark.errors import RadbenchError
 from benchmark.nightly import failing
+from benchmark.nightly.aftermath import Noted
 from benchmark.nightly.gather import Surroundings, newest_hash
 from benchmark.nightly.report import SiteChange
 from benchmark.nightly.state import State
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 
 def publish(night: Night) -> None:
     """Make the site, unless nothing that it shows has changed, or a row would be lost by it."""
+    noted = night.state.noted if night.state else Noted()
     if not night.queue.known and night.plan is not None and night.plan.publish is None:
+        if noted.edition != noted.told:  # by a night that was killed before it could say so
+            sentences = news(record(night.around.work.site, noted.told), record(night.around.work.site))
+            night.site = SiteChange(edition=noted.edition, changed=True, why="by the night before", sentences=sentences)
         return
     work = night.around.work
-    before, old = newest_hash(work), record(work.site)
+    before, old = newest_hash(work), record(work.site, noted.told)
     plan = night.make_plan()
     state = night.state
     assert state is not None
@@ -45,13 +50,14 @@ def publish(night: Night) -> None:
         return
     if published is None:
         return
-    changed = newest_hash(work) != before
+    changed = newest_hash(work) != before or bool(noted.night and published.edition != noted.told)
     why = plan.publish.why if plan.publish else ""
     night.site = SiteChange(edition=published.edition, changed=changed, why=why, sentences=news(old, record(work.site)))
-    night.memory.save("published", {"shown": plan.shown, "newest": newest_hash(work)})
-    if changed:
+    if published.edition != noted.edition:
         boards = sorted({f"{p.task}/{p.edition}" for p in state.placements})
         night.chronicle.ledger.append("published", edition=published.edition, boards=boards)
+    # After the line: a kill in between makes the same edition again, which costs time and changes nothing.
+    night.memory.save("published", {"shown": plan.shown, "newest": newest_hash(work)})
 
 
 def unready(around: Surroundings, state: State, plan: Plan) -> str:
@@ -77,10 +83,10 @@ def _readable(around: Surroundings, task: str, edition: str) -> bool:
     return False
 
 
-def record(site: Path) -> Mapping[str, Any] | None:
-    """The record of the edition at the front; None where there is none that can be read."""
+def record(site: Path, edition: str = "") -> Mapping[str, Any] | None:
+    """The record of an edition, or of that at the front; None where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        newest = json.loads((site / "newest.json").read_text("utf-8"))["edition"]
+        newest = edition or json.loads((site / "newest.json").read_text("utf-8"))["edition"]
         found: Mapping[str, Any] = json.loads((site / "editions" / newest / "edition.json").read_text("utf-8"))
         return found
     return None

@@ -17,6 +17,7 @@ from benchmark.contract import Task
 from benchmark.errors import DataError, RadbenchError, UsageError
 from benchmark.ledger import Ledger
 from benchmark.nightly import attempts, sources
+from benchmark.nightly.aftermath import Noted
 from benchmark.nightly.config import Config
 from benchmark.nightly.memory import Memory
 from benchmark.nightly.state import BaselineState, Basis, EntryState, Image, Problem, State
@@ -90,7 +91,8 @@ def gather(around: Surroundings, now: datetime) -> State:
     log = around.ledger.entries()
     teams = attempts.teams_of(log)
     known = frozenset(teams)
-    entries = _entries(work, memory, config)
+    whole, unreadable = inbox.sorted_out(work.inbox)
+    entries = _entries(whole, memory, config)
     teams |= {found.entry.id: found.entry.submission.method.team for found in entries}
     runs = _keys(work.store / "runs")
     return State(
@@ -116,6 +118,8 @@ def gather(around: Surroundings, now: datetime) -> State:
         turns=Turns.of(log),
         reproduce=config.nightly.reproduce,
         failed_nights=memory.load("failures"),
+        noted=Noted.of(log),
+        unreadable=unreadable,
     )
 
 
@@ -136,10 +140,10 @@ def image_key(config: Config, gpu: bool) -> str:
     return f"{engine_name(config)}{'+gpu' if gpu else ''}"
 
 
-def _entries(work: Workplace, memory: Memory, config: Config) -> list[EntryState]:
+def _entries(whole: Sequence[inbox.Entry], memory: Memory, config: Config) -> list[EntryState]:
     images, refused = memory.load("images"), memory.load("refused")
     found = []
-    for entry in inbox.entries(work.inbox) if work.inbox.is_dir() else ():
+    for entry in whole:
         key = image_key(config, entry.submission.requests.gpu)
         image, why = images.get(key, {}).get(entry.id), refused.get(entry.id)
         found.append(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark import inbox
-from benchmark.errors import DataError
+from benchmark.errors import DataError, InfrastructureError, SubmissionError
 from benchmark.nightly.gather import Surroundings, engine_name
 from benchmark.nightly.state import Image
 from benchmark.nightly.work import Reproduce, Run, ScoreRun, TakeIn
@@ -99,7 +99,16 @@ def take_in(job: TakeInJob) -> Image:
         raise DataError("record_invalid", f"there is no entry in {job.entry}", action="Hand it in again.")
     runtime = find_engine(job.engine)
     reference = job.entry / entry.archive if entry.archive else entry.submission.image
-    image = intake(reference, runtime, digest=entry.submission.digest, cache=job.cache)
+    try:
+        image = intake(reference, runtime, digest=entry.submission.digest, cache=job.cache)
+    except SubmissionError:
+        if inbox.intact(job.entry, entry):
+            raise
+        raise InfrastructureError(
+            "image_gone",
+            f"{job.entry} does not hold what was handed in any more",
+            action="Put it back from a copy, or have it handed in again.",
+        ) from None
     model = job.entry / entry.model if entry.model else None
     return Image(image.digest, ContainerEngine(image, runtime, gpu=job.gpu, model=model).flags)
 

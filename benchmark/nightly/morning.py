@@ -126,7 +126,7 @@ def tell(night: Night) -> None:
             outcome = _outcome(found, "waiting", sentence, entry.id in counted)
         elif entry.id in waiting:
             outcome = _waiting(found, waiting[entry.id], entry.id in counted)
-        elif entry.id in by_entry and (fresh or not (inbox / entry.id / outcomes.FILE).exists()):
+        elif entry.id in by_entry and (fresh or _untold(night, inbox / entry.id, by_entry[entry.id])):
             runs = _runs(night, state, by_entry[entry.id])
             outcome = outcomes.ran(entry.id, submission.method.name, submission.task, runs, entry.id in counted)
         if outcome is not None:
@@ -134,6 +134,14 @@ def tell(night: Night) -> None:
             sentence = failures.cleaned(outcome.sentence, night.sealed)
             told = outcome.model_copy(update={"attempts": outcomes.lines(own), "sentence": sentence})
             outcomes.write(inbox / entry.id, told)
+
+
+def _untold(night: Night, folder: Path, placed: Sequence[Placement]) -> bool:
+    """Whether an outcome is not there, or is of other runs, since the night that placed them was killed before it could say so."""
+    told = outcomes.read(folder)
+    if told is None or night.state is None or not night.state.noted.night:
+        return told is None
+    return told.editions != {placement.edition: placement.run for placement in placed}
 
 
 def _by_team(attempts: Sequence[Attempt]) -> Mapping[tuple[str, str], Sequence[Attempt]]:

@@ -19,7 +19,7 @@ from benchmark import store
 from benchmark.contract import RunRecord
 from benchmark.lease import Lease
 from benchmark.ledger import Ledger
-from benchmark.nightly import failing, failures, front, queue, reproducing, watch
+from benchmark.nightly import aftermath, failing, failures, front, queue, reproducing, watch
 from benchmark.nightly.chronicle import Chronicle
 from benchmark.nightly.failures import Failure
 from benchmark.nightly.gather import Surroundings, gather, image_key
@@ -122,6 +122,10 @@ class Night:
     def _open(self, first: Plan) -> None:
         assert self.state is not None
         self.planned = counts(first)
+        if aftermath.catch_up(self):
+            self.state = gather(self.around, self.hands.now())
+        for wrong in self.state.unreadable.values():
+            self.needs_person(f"inbox: {wrong}")
         for found in self.state.entries:
             if found.entry.id not in self.state.handed_in:
                 self.chronicle.submitted(found.entry)
@@ -268,8 +272,10 @@ class Night:
         placement = item.placement
         counts = item.counts and placement.entry not in self._counted  # once, on however many editions it runs
         if counts:
+            assert self.state is not None
             self._counted.add(placement.entry)
-            self.chronicle.attempt_made(item, reused=placement.run not in self.queue.done)
+            reused = placement.run not in self.queue.done and self.state.noted.reused(placement.run, placement.entry)
+            self.chronicle.attempt_made(item, reused=reused)
         store.save_placement(self.around.work.store, placement)
         self.queue.finish(item)
         self.rows.append(

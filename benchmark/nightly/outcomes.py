@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from benchmark import atomic
 from benchmark.contract import RunRecord
@@ -148,6 +148,14 @@ def ran(entry: str, name: str, task: str, runs: Sequence[tuple[RunRecord, frozen
         canary_failures=tuple(canary),
         test_failures=dict(sorted(sealed.items())),
     )
+
+
+def read(folder: Path) -> Outcome | None:
+    """The outcome in an entry's folder; None where there is none that can be read."""
+    try:
+        return Outcome.model_validate_json((folder / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def write(folder: Path, outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from benchmark import lease, store
 from benchmark.errors import DataError, InfrastructureError, RadbenchError
-from benchmark.nightly import failing, morning
+from benchmark.nightly import aftermath, failing, morning
 from benchmark.nightly.gather import Surroundings
 from benchmark.nightly.hands import Hands, MachineHands
 from benchmark.nightly.night import Night, new_folder
@@ -63,6 +63,7 @@ def _held(
             night.chronicle.ledger.append("store_changed", what="migrate", schema_from=layout, schema_to=store.VERSION)
         log.say(f"The store was brought from layout {layout} to {store.VERSION}.")
     if held.took_over:
+        aftermath.sweep(around.work.root / "nights")
         night.notes.append(held.took_over)
         log.say(held.took_over)
     try:
@@ -93,7 +94,8 @@ def _told(night: Night) -> Iterator[None]:
 
 
 def _finished(night: Night, report: NightReport) -> None:
-    if not night.planned and not report.failed:
+    unfinished = night.state is not None and night.state.noted.night
+    if not night.planned and not report.failed and not unfinished:
         return
     done = {"runs": len(report.runs), "scores": len(report.scores), "rows": len(report.rows)}
     failed: dict[str, int] = {}

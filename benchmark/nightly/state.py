@@ -9,6 +9,7 @@ from functools import cached_property
 
 from benchmark.contract import Case, Method, Task
 from benchmark.inbox import Entry
+from benchmark.nightly.aftermath import Noted
 from benchmark.nightly.quota import Attempt
 from benchmark.nightly.turns import Often, Turns
 from benchmark.store import Placement
@@ -138,6 +139,10 @@ class State:
     """How often one of them is run again."""
     failed_nights: Mapping[str, int] = field(default_factory=dict)
     """By key of a run, in how many nights in a row it failed by our fault."""
+    noted: Noted = field(default_factory=Noted)
+    """What the ledger says of runs, scores and the site."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """By folder of the inbox that is no whole entry, what is wrong with it."""
 
     @cached_property
     def standing(self) -> dict[tuple[str, str, str], Placement]:
