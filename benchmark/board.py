@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import audit, curves, metrics, parts, store
-from benchmark.contract import Aggregate, Board, Case, MetricInfo, Reproduction, Row, RunRecord, Score, Task
+from benchmark.contract import Aggregate, Board, Case, MetricInfo, Reproduction, Row, RunRecord, Score, SiteMetric, Task
 from benchmark.contract.board import Curve
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
 from benchmark.fairness import UNKNOWN, Agreement, Fairness, Population
+from benchmark.federation import merging, pooling
 from benchmark.scoring import iterate_losses, sampling_for
 from benchmark.statistics import agreement as rules
 from benchmark.statistics import ranking
@@ -30,8 +31,9 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     tables = [store.load_case_scores(root, score.key) for _, score in ordered]
     people, fair = _fairness(task, edition, cases, ordered, tables, root)
     drawn = [curves.curves(task, cases, store.load_parts(root, score.key)) for _, score in ordered]
+    places = [_sites(task, edition, run, table, root) for (run, _), table in zip(ordered, tables, strict=True)]
     again = [store.load_reproduction(root, run.key) for run, _ in ordered]
-    rows = _rows(task, cases, ordered, tables, fair, drawn, again) if ordered else ()
+    rows = _rows(task, cases, ordered, tables, fair, drawn, places, again) if ordered else ()
     compared = agreement(task, cases, tables, ordered) if len(ordered) > 1 else None
     return Board(
         task=task,
@@ -45,6 +47,15 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
         warnings=(*_set_level_warning(task), *(compared.warnings if compared else ())),
         agreement=compared,
         population=people,
+    )
+
+
+def _sites(task: Task, edition: Edition, run: RunRecord, table: Sequence[Score], root: Path) -> tuple[SiteMetric, ...]:
+    """By metric the values of single sites, where the edition is put together from such."""
+    if not edition.info.sites:
+        return ()
+    return pooling.by_site(
+        task, edition.split("test"), table, merging.summed(root, task, edition.info, run.method.name)
     )
 
 
@@ -82,6 +93,7 @@ def _rows(
     tables: Sequence[Sequence[Score]],
     fair: Sequence[Fairness | None],
     drawn: Sequence[tuple[Curve, ...]],
+    places: Sequence[tuple[SiteMetric, ...]],
     again: Sequence[Reproduction | None],
 ) -> tuple[Row, ...]:
     ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered])
@@ -111,6 +123,7 @@ def _rows(
                 flags=run.flags,
                 cost=run.cost,
                 fairness=fair[i],
+                sites=places[i],
                 reproduction=again[i],
                 curves=drawn[i],
             )
@@ -237,6 +250,11 @@ def notes(task: Task, edition: Edition, cases: Sequence[Case], rows: Sequence[Ro
         )
     else:
         said.append("The images are of real patients.")
+    if edition.info.sites:
+        said.append(
+            f"The values were computed by {len(edition.info.sites)} sites on their own images ({', '.join(edition.info.sites)}), which "
+            "nobody here has seen; intervals are drawn within sites and speak for these sites."
+        )
     sampling = sampling_for(task, cases, draws=2)
     groups = sorted({case.attributes.get(task.cluster, case.id) for case in cases}) if task.cluster else []
     if sampling.scheme == "within clusters":

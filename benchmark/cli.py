@@ -17,21 +17,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import (
-    atomic,
     cli_import,
     cli_organiser,
     cli_participant,
     cli_run,
+    cli_score,
     cli_store,
     cli_training,
     console,
     dataset,
-    store,
     tasks,
 )
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
-from benchmark.cli_options import edition as edition_of
-from benchmark.contract import SPLITS
 from benchmark.errors import DataError, InfrastructureError, RadbenchError, UsageError
 
 app = typer.Typer(
@@ -105,74 +102,6 @@ def prepare(
 
 
 app.command("import")(cli_import.import_data)
-
-
-@app.command()
-def score(
-    task: Annotated[str, typer.Argument(help="Task name.")],
-    predictions: Annotated[
-        Path, typer.Option(help="Folder with <case>.mha (or .nii.gz, .json), or <case>/ as an output tree.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for cases.csv and summary.json.")],
-    data: Annotated[str, typer.Option(help="Edition name, or the path of an edition.")] = "phantom",
-    split: Annotated[str, typer.Option(help="train, val, canary or test.")] = "test",
-    publish_as: Annotated[
-        str,
-        typer.Option(
-            help="Keep canary and test predictions under this name, for `radbench publish`: a row without a run."
-        ),
-    ] = "",
-    title: Annotated[str, typer.Option(help="With --publish-as: name on the leaderboard (default: the name).")] = "",
-    family: Annotated[str, typer.Option(help="With --publish-as: classical, unet, gan, vae, diffusion …")] = "other",
-    team: Annotated[str, typer.Option(help="With --publish-as: who made the predictions.")] = "",
-    task_dirs: TaskDirs = None,
-    work: Work = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score loose prediction files, with the very code that scores submissions."""
-    from benchmark import loose, scoring
-
-    if split not in SPLITS:
-        raise UsageError("bad_value", f"--split {split}", expected=f"one of {', '.join(SPLITS)}")
-    if not predictions.is_dir():
-        raise UsageError("path", f"there is no folder {predictions}", expected="a folder of predictions")
-    declared = tasks.find(task, task_dirs or ()).task
-    place = workplace(work)
-    edition = edition_of(declared, data, place)
-    method = cli_participant.method_of(declared, publish_as, title, family, team, split) if publish_as else None
-    with console.Bars() as bars:
-        scored = scoring.score_loose(
-            declared,
-            edition,
-            predictions,
-            split,
-            progress=lambda done, total: bars.update("score", done, total),
-        )
-    summary = scoring.summary(declared, edition, split, scored)
-    atomic.write_text(out / "cases.csv", store.scores_to_csv(scored.scores))
-    atomic.write_json(out / "summary.json", summary)
-    if method is not None:
-        record = loose.keep(declared, edition, predictions, method, place.store)
-        scoring.score_run(declared, edition, record, place.store)
-        say(f"kept as {method.name!r}, run {record.key}; `radbench publish` shows it")
-    if as_json:
-        print_json(summary)
-        return
-    units = {score.metric: score.unit for score in scored.scores}
-    for item in scored.aggregates:
-        unit = units.get(item.metric, "")
-        worst = f", {item.n_worst} with the worst value" if item.n_worst else ""
-        console.out.print(
-            f"{item.metric:>16}  {console.number(item.value, unit)} {unit}  "
-            f"[{console.number(item.low, unit)}, {console.number(item.high, unit)}]  "
-            f"({item.n} cases{worst})",
-            markup=False,
-        )
-    for case, reason in summary["problems"].items():
-        console.out.print(f"{case}: {reason}", markup=False)
-    for case, hint in scored.hints.items():
-        console.out.print(f"{case}: hint: {hint}", markup=False)
-    console.out.print(f"{out / 'cases.csv'} and {out / 'summary.json'} written", markup=False)
 
 
 @app.command()
@@ -312,6 +241,7 @@ def demo(
 
 cli_organiser.add(app)
 cli_run.add(app)
+cli_score.add(app)
 cli_participant.add(app)
 cli_store.add(app)
 cli_training.add(app)

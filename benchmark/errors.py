@@ -240,6 +240,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "Ask for it anew from whoever made it, with the hash that `radbench store export` printed.",
             ),
             Kind(
+                "bundle_invalid",
+                "A bundle of federated scores cannot be taken in.",
+                "Ask the site for it anew; docs/federated.md says what must agree.",
+            ),
+            Kind(
                 "ledger_broken",
                 "The ledger is not the chain that was written.",
                 "Run `radbench ledger verify`; put the ledger back from a copy, or set it aside with a note of why.",

@@ -19,7 +19,7 @@ from benchmark import atomic, store
 from benchmark.container.engine import CaseOutcome, Engine, Session
 from benchmark.contract import Case, CaseRun, Cost, Method, RunRecord, Task
 from benchmark.dataset import Edition
-from benchmark.errors import InfrastructureError, in_words
+from benchmark.errors import InfrastructureError, UsageError, in_words
 from benchmark.repeatability import disagreement
 
 Progress = Callable[[str, int, int], None]
@@ -48,6 +48,10 @@ def run(
     process is at the same run or the disk refuses, and `SubmissionError('image_changed')` when a container's
     image is not the one that was taken in; nothing that the model does raises.
     """
+    if edition.info.sites:
+        raise UsageError(
+            "bad_value", f"edition {edition.info.edition!r} holds no images", expected="one that was prepared"
+        )
     cases = [*edition.split("canary"), *edition.split("test")]
     store.open_store(root)
     payload = store.inference_payload(digest, task, edition, cases, list(getattr(engine, "flags", (engine.name,))))

@@ -13,6 +13,7 @@ from benchmark import board, dataset, store, validation
 from benchmark.contract import Case, RunRecord, Task
 from benchmark.dataset import Edition
 from benchmark.errors import DataError, SubmissionError
+from benchmark.federation import pooling
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
 from leaderboard import anonymous, embargo
@@ -143,9 +144,10 @@ def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry
         small = "sample" if task.shown_edition == "phantom" else ""
         order = [(e.info.edition == small, e.info.kind != "real", e.info.edition) for e in editions]
         for _, edition in sorted(zip(order, editions, strict=True), key=lambda pair: pair[0]):
-            rows = _rows(task, edition, runs, placements, root)
+            declared = pooling.task_of(task, edition.info)
+            rows = _rows(declared, edition, runs, placements, root)
             if rows:
-                found.append((task, edition, rows))
+                found.append((declared, edition, rows))
     return found
 
 

@@ -5,8 +5,8 @@ A record is data: no record reads a file or runs anything. `model_json_schema()`
 
 from __future__ import annotations
 
-from benchmark.contract.board import Board, MetricInfo, Row
-from benchmark.contract.data import Case, DatasetInfo, Source
+from benchmark.contract.board import Board, MetricInfo, Row, SiteMetric, SiteValue
+from benchmark.contract.data import FEDERATED, Case, DatasetInfo, Source
 from benchmark.contract.names import NAME, SPLITS, Name, SocketKind, Split, Status
 from benchmark.contract.phase import Phase
 from benchmark.contract.run import (
@@ -38,6 +38,7 @@ from benchmark.contract.task import (
 from benchmark.record import Record
 
 __all__ = [
+    "FEDERATED",
     "NAME",
     "PREDICTIONS",
     "SPLITS",
@@ -66,6 +67,8 @@ __all__ = [
     "RunRecord",
     "Score",
     "Scoring",
+    "SiteMetric",
+    "SiteValue",
     "Socket",
     "SocketKind",
     "Source",

@@ -30,6 +30,44 @@ class Curve(Record):
     """Upper ends."""
 
 
+class SiteValue(Record):
+    """One metric at one site."""
+
+    site: str
+    """The site's name."""
+    n: int
+    """Cases that count."""
+    value: float
+    """Their mean."""
+    low: float
+    """Lower end of its t interval."""
+    high: float
+    """Upper end."""
+    by_case: bool = True
+    """Whether its cases are on the board; False where it sent sums alone."""
+
+
+class SiteMetric(Record):
+    """One metric over all sites, those with sums alone included, see `benchmark.statistics.sites`."""
+
+    metric: str
+    """Metric id in the task."""
+    sites: tuple[SiteValue, ...]
+    """One a site, by name."""
+    value: float
+    """Mean over all cases of all sites."""
+    low: float
+    """Lower end of its interval, stratified by site."""
+    high: float
+    """Upper end."""
+    n: int
+    """Cases of all sites."""
+    range: float
+    """Largest mean of a site less the smallest."""
+    i_squared: float | None = None
+    """Share of the spread of the sites' means that is more than chance, in [0, 1]; absent where it is not defined."""
+
+
 class Row(Record):
     """One line of a board."""
 
@@ -67,6 +105,8 @@ class Row(Record):
     """What the run took."""
     fairness: Fairness | None = None
     """Values by group, gaps and what they are worth; absent where the task declares no attributes."""
+    sites: tuple[SiteMetric, ...] = ()
+    """By metric the values of single sites; empty where the images lie here."""
     reproduction: Reproduction | None = None
     """When it was last run again, and what differed; absent where it never was."""
     curves: tuple[Curve, ...] = ()

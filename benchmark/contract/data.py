@@ -9,6 +9,9 @@ from pydantic import Field
 from benchmark.contract.names import Name, Split
 from benchmark.record import Record
 
+FEDERATED = "federated"
+"""Edition, and engine, of what was put together from sites' bundles, see `benchmark.federation`."""
+
 
 class Case(Record):
     """One case of an edition: a row of its `cases.csv`."""
@@ -67,6 +70,8 @@ class DatasetInfo(Record):
     """How to cite it."""
     sources: tuple[Source, ...] = ()
     """Where real data came from."""
+    sites: tuple[str, ...] = ()
+    """Sites that computed its values on images of their own; empty where the images lie here."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Everything that determines the content: seed, size, dose …"""
     counts: dict[str, int] = Field(default_factory=dict)

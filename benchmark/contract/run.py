@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from benchmark.contract.data import FEDERATED
 from benchmark.contract.names import Name
 from benchmark.record import Record
 
@@ -240,4 +241,4 @@ class RunRecord(Record):
     @property
     def ran(self) -> bool:
         """Whether a model was run here, so that times mean something."""
-        return self.engine != PREDICTIONS
+        return self.engine not in (PREDICTIONS, FEDERATED)

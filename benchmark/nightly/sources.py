@@ -12,7 +12,7 @@ from typing import Any
 import benchmark
 import leaderboard
 from benchmark import dataset
-from benchmark.contract import Task
+from benchmark.contract import FEDERATED, Task
 from benchmark.errors import DataError
 from benchmark.nightly.state import EditionState, Problem
 
@@ -21,8 +21,9 @@ LIBRARIES = ("jinja2", "markupsafe", "matplotlib", "numpy", "pillow", "pydantic"
 
 
 def edition_names(data: Path, task: str) -> list[str]:
-    """Names of the prepared editions of a task."""
-    return sorted(path.parent.name for path in (data / task).glob("[!.]*/dataset.json"))
+    """Names of the prepared editions of a task; a federated one has no images to run on."""
+    names = (path.parent.name for path in (data / task).glob("[!.]*/dataset.json"))
+    return sorted(name for name in names if name != FEDERATED)
 
 
 def edition_state(data: Path, task: Task, name: str, known: dict[str, Any]) -> tuple[EditionState, dict[str, Any]]:
