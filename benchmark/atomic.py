@@ -92,13 +92,7 @@ def folder(target: Path) -> Iterator[Path]:
 
 def place(partial: Path, target: Path) -> None:
     """Make the finished folder `partial` be `target`. An older `target` is moved aside for the moment of the change."""
-    inside = [path for path in sorted(partial.rglob("*")) if not path.is_symlink()]
-    _sync_files([path for path in inside if path.is_file()])
-    for path in (
-        *(path for path in inside if path.is_dir()),
-        partial,
-    ):  # the names in a folder are the folder's content
-        sync_folder(path)
+    sync_tree(partial)
     old = target.with_name(f".{target.name}.old.partial")
     if target.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -119,13 +113,17 @@ def sync_tree(top: Path) -> None:
     """Flush every file and folder below `top`, and `top` itself, to disk; nothing where there is no such folder."""
     if not top.is_dir():
         return
-    inside = [path for path in sorted(top.rglob("*")) if not path.is_symlink()]
-    _sync_files([path for path in inside if path.is_file()])
-    for path in (*(path for path in inside if path.is_dir()), top):  # the names in a folder are the folder's content
+    files: list[str] = []
+    folders: list[str] = []
+    for folder, _, names in os.walk(top):
+        folders.append(folder)
+        files += [path for name in names if not os.path.islink(path := f"{folder}/{name}")]  # noqa: PTH114
+    _sync_files(files)
+    for path in reversed(folders):  # the names in a folder are the folder's content
         sync_folder(path)
 
 
-def _sync_files(paths: Sequence[Path]) -> None:
+def _sync_files(paths: Sequence[Path | str]) -> None:
     """Flush files to disk; where there are many the whole system's first, which leaves little to do for each.
 
     Each is asked in any case: a flush of the system does not say that a file could not be written.
@@ -133,11 +131,14 @@ def _sync_files(paths: Sequence[Path]) -> None:
     if len(paths) > MANY:
         os.sync()
     for path in paths:
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: Path | str) -> None:
     """Make a rename survive a power cut; file systems that cannot sync a folder are left alone."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from leaderboard import boardpages
+from leaderboard import boardpages, forks
 from leaderboard.anonymous import anonymised
 from leaderboard.boardpages import Made
 from leaderboard.cache import Cache, key_of
@@ -40,10 +36,6 @@ class Job:
         return made
 
 
-_JOBS: list[Job] = []
-"""What a forked process inherits; volumes come as functions, which cannot be sent to one."""
-
-
 def assembled(boards: Sequence[BoardData], slugs: Sequence[str], base_url: str, cache: Cache | None) -> Iterator[Made]:
     """The files of each board, in order."""
     keys = [key_of(data, slug, base_url) if cache else None for data, slug in zip(boards, slugs, strict=True)]
@@ -57,23 +49,19 @@ def assembled(boards: Sequence[BoardData], slugs: Sequence[str], base_url: str, 
 
 
 def _all(jobs: Sequence[Job]) -> Iterator[Made]:
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(jobs))
-    if workers < 2 or sys.platform != "linux" or sum(len(job.data.board.rows) for job in jobs) < MANY:
+    if min(forks.cores(), len(jobs)) < 2 or sum(len(job.data.board.rows) for job in jobs) < MANY:
         yield from (job.make() for job in jobs)
         return
-    _JOBS[:] = jobs
-    try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-            for job, made in zip(jobs, pool.map(_numbered, range(len(jobs))), strict=True):
-                yield made if made is not None else _kept(job)
-    finally:
-        _JOBS.clear()
+    # The largest first, so that no process is left alone with it at the end.
+    order = sorted(range(len(jobs)), key=lambda i: -len(jobs[i].data.board.rows))
+    done: dict[int, Made | None] = dict(zip(order, forks.each(lambda n: _made(jobs[order[n]]), len(jobs)), strict=True))
+    for i, job in enumerate(jobs):
+        made = done.pop(i)
+        yield made if made is not None else _kept(job)
 
 
-def _numbered(number: int) -> Made | None:
+def _made(job: Job) -> Made | None:
     """Make a board in a process of its own; None where its files can be read from the cache, which is quicker than sending."""
-    gc.disable()
-    job = _JOBS[number]
     made = job.make()
     return None if job.cache and job.key else made
 

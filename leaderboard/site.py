@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 import benchmark
 from benchmark import atomic
 from benchmark.errors import DataError, InfrastructureError, UsageError
-from leaderboard import crate, downloads, embargo, exports, feed, history, pages
+from leaderboard import crate, embargo, exports, feed, history, pages, writing
 from leaderboard.assembly import no_collection
 from leaderboard.cache import Cache
 from leaderboard.citation import checked_base
@@ -112,10 +112,7 @@ def _write_edition(
     known: Sequence[Mapping[str, Any]],
     base_url: str,
 ) -> None:
-    files = {path: pages.fill(text, path, edition, front=False) for path, text in snapshot.pages.items()}
-    for path, data in snapshot.assets.items():
-        marked = path.endswith(downloads.MARKED)
-        files[path] = pages.fill(data.decode("utf-8"), path, edition, front=False) if marked else data
+    files = writing.shared(snapshot, edition)
     named = list(zip(slugs(boards), boards, strict=True))
     record: dict[str, Any] = {
         "schema_version": 2,
@@ -131,13 +128,13 @@ def _write_edition(
     # What follows from the files and from the edition before: it is no part of the content that gives the id.
     if known:
         files["changes.json"] = history.change_bytes(history.change(known[-1], record))
-    files[crate.NAME] = crate.metadata(edition, [(slug, data.board) for slug, data in named], files, base_url)
-    record["files"] = {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())}
     with atomic.folder(target) as folder:
-        for path, data in sorted(files.items()):
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
+        hashes = writing.rows(folder, snapshot, edition)
+        # The crate names the folder of rows, not what is in it.
+        known_files = files | dict.fromkeys(hashes, b"")
+        files[crate.NAME] = crate.metadata(edition, [(slug, data.board) for slug, data in named], known_files, base_url)
+        hashes |= writing.write(folder, sorted(files.items()))
+        record["files"] = dict(sorted(hashes.items()))
         atomic.write_json(folder / "edition.json", sealed(record))
 
 
