@@ -85,6 +85,14 @@ def score(
         raise UsageError(
             "bad_value", "--run without --bundle", expected="--bundle FILE; a stored run is scored already"
         )
+    if bundle is not None:
+        from benchmark.federation.bundle import check_site
+
+        check_site(site)
+        if predictions is not None and not submission:
+            raise UsageError(
+                "bad_value", "--bundle without --submission", expected="the name of what made the predictions"
+            )
     declared = tasks.find(task, task_dirs or ()).task
     place = workplace(work)
     edition = edition_of(declared, data, place)
@@ -109,10 +117,6 @@ def score(
     if bundle is not None:
         cases = [case.id for case in edition.split("test")]
         own = {id: dict(zip(cases, table, strict=True)) for id, table in scored.parts.items()}
-        if not submission:
-            raise UsageError(
-                "bad_value", "--bundle without --submission", expected="the name of what made the predictions"
-            )
         _write(declared, edition, scored.scores, own, bundle, site, submission, digest, "predictions",
                aggregates_only, key or place.root / KEY_FILE, shared_key)  # fmt: skip
     if out is None:

@@ -170,6 +170,12 @@ class Bundle(Record):
     """Hash over all the rest."""
 
 
+def check_site(site: str) -> None:
+    """Raises `UsageError('bad_value')` for a name that no site can have."""
+    if not SITE.match(site):
+        raise UsageError("bad_value", f"site {site!r}", expected="lower-case letters, digits and `-`, at most 40")
+
+
 def sealed(bundle: Bundle) -> Bundle:
     """The bundle with its hash."""
     return bundle.model_copy(update={"sha256": hash_of(bundle.model_dump(mode="json"))})

@@ -23,7 +23,6 @@ from benchmark.dataset import Edition
 from benchmark.errors import CATALOGUE, DataError, UsageError
 from benchmark.fairness import UNKNOWN
 from benchmark.federation.bundle import (
-    SITE,
     Bundle,
     CaseLine,
     GroupLine,
@@ -31,6 +30,7 @@ from benchmark.federation.bundle import (
     ScanPart,
     Software,
     Sums,
+    check_site,
     encoded,
     sealed,
 )
@@ -100,8 +100,7 @@ def make(
     `parts` are what cases add to set-level metrics, by metric and case id. Raises `UsageError('bad_value')` for a bad site name, for
     fewer patients than the task's `fairness.minimum`, and for a task with a metric that needs features of images.
     """
-    if not SITE.match(site):
-        raise UsageError("bad_value", f"site {site!r}", expected="lower-case letters, digits and `-`, at most 40")
+    check_site(site)
     cases = edition.split("test")
     units = {case.attributes.get(task.cluster, "") or f"\0{case.id}" if task.cluster else case.id for case in cases}
     minimum = task.fairness.minimum

@@ -61,17 +61,18 @@ def by_site(
                 if s.metric == used.id:
                     known[bundle.site] = (statistics.Site(s.n, s.mean, s.variance), "sums")
         if known:
-            found.append(_metric(used.id, {name: known[name] for name in sorted(known)}))
+            found.append(_metric(task, used.id, {name: known[name] for name in sorted(known)}))
     return tuple(found)
 
 
-def _metric(id: str, known: dict[str, tuple[statistics.Site, str]]) -> SiteMetric:
+def _metric(task: Task, id: str, known: dict[str, tuple[statistics.Site, str]]) -> SiteMetric:
     lines = []
     for name, (site, kind) in known.items():
-        low, high = statistics.interval(site)
+        low, high = _within(id, task, statistics.interval(site))
         lines.append(SiteValue(site=name, n=site.n, value=site.mean, low=low, high=high, by_case=kind == "cases"))
     all_sites = [site for site, _ in known.values()]
-    mean, low, high = statistics.pooled(all_sites)
+    mean, *ends = statistics.pooled(all_sites)
+    low, high = _within(id, task, (ends[0], ends[1]))
     means = [site.mean for site in all_sites]
     return SiteMetric(
         metric=id,
@@ -83,3 +84,9 @@ def _metric(id: str, known: dict[str, tuple[statistics.Site, str]]) -> SiteMetri
         range=max(means) - min(means),
         i_squared=statistics.heterogeneity(all_sites),
     )
+
+
+def _within(id: str, task: Task, ends: tuple[float, float]) -> tuple[float, float]:
+    """An interval, cut where the metric ends: t intervals of few cases reach beyond."""
+    low, high = metrics.find(task.metric(id).name).range
+    return max(ends[0], low), min(ends[1], high)

@@ -184,3 +184,14 @@ def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path.write_text("no key")
     with pytest.raises(DataError, match="holds no key"):
         making.load_key(path)
+
+
+def test_the_bundle_in_the_docs_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "federated.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "example.json").write_text(example)
+    found = bundle.read(tmp_path / "example.json")
+    assert [g.suppressed for g in found.groups] == ["complementary", "small"] and found.n == 5
+    listed = set(re.findall(r"`([a-z0-9_.]+)`", text.split("## A bundle in full")[0]))
+    fields = set(bundle.Bundle.model_fields) - {"format", "schema_version", "kind", "data", "minimum", "n", "patients"}
+    assert fields <= listed, "the page names every field"
