@@ -168,8 +168,9 @@ def perform(job: Job) -> str:
 def resolve(job: RunJob) -> Resolved:
     """Read the task and the submission that the job names; no engine is asked.
 
-    Raises `DataError` for a broken task or entry, `SubmissionError('not_allowed')` for requests beyond the task's limits, and
-    `UsageError('unknown_name')` when there is no such baseline.
+    Raises `DataError` for a broken task or entry, `InfrastructureError('image_gone')` for an entry that is not there any more,
+    `SubmissionError('not_allowed')` for requests beyond the task's limits, and `UsageError('unknown_name')` when there is no such
+    baseline.
     """
     task = _task(job)
     if job.entry is None:
@@ -178,8 +179,8 @@ def resolve(job: RunJob) -> Resolved:
         return Resolved(task, catalogue.find(task.name, job.baseline).method, False, None)
     entry = inbox.load(job.entry)
     if entry is None:
-        raise DataError(
-            "record_invalid", f"there is no entry in {job.entry}", action="Hand it in with `radbench submit`."
+        raise InfrastructureError(
+            "image_gone", f"there is no entry in {job.entry}", action="Put it back from a copy, or have it handed in again."
         )
     limited = task.model_copy(update={"limits": entry.submission.limits(task)})
     wants = entry.submission.requests.gpu if not job.gpu else job.gpu != "none"

@@ -36,6 +36,8 @@ class Noted:
     """Keys of scores."""
     edition: str = ""
     """The site's edition that was published last."""
+    editions: tuple[str, ...] = ()
+    """All that were published."""
     told: str = ""
     """The one that was published last before a night came to its end."""
 
@@ -43,6 +45,7 @@ class Noted:
     def of(cls, log: Iterable[Entry]) -> Noted:
         """From the lines of the ledger."""
         night = edition = told = ""
+        editions: dict[str, None] = {}
         begun: dict[str, Mapping[str, Any]] = {}
         finished: dict[str, int] = {}
         submitted: dict[str, int] = {}
@@ -64,7 +67,8 @@ class Noted:
                 scored.add(facts.get("score", ""))
             elif line.kind == "published":
                 edition = facts["edition"]
-        return cls(night, begun, finished, submitted, frozenset(scored), edition, told)
+                editions[edition] = None
+        return cls(night, begun, finished, submitted, frozenset(scored), edition, tuple(editions), told)
 
     def reused(self, run: str, entry: str) -> bool:
         """Whether a run that is in the store was made before the entry was handed in, or by hand, and not for it."""

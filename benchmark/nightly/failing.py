@@ -70,10 +70,13 @@ def _settle(night: Night, item: Item, entry: Entry | None, found: Failure) -> No
 
 
 def details(night: Night, key: str, found: Failure) -> str:
-    """Keep the traceback, for the organiser alone; its name in the night's folder."""
+    """Keep the traceback, for the organiser alone; its name in the night's folder, empty where it could not be written."""
     name = f"errors/{key.replace(':', '-').replace('/', '-')}.txt"
-    atomic.write_text(night.folder / name, found.details)
-    (night.folder / name).chmod(0o600)
+    try:
+        atomic.write_text(night.folder / name, found.details)
+        (night.folder / name).chmod(0o600)
+    except OSError:  # the disk that fails may be why there is something to keep
+        return ""
     return name
 
 

@@ -50,6 +50,11 @@ def publish(night: Night) -> None:
         return
     if published is None:
         return
+    if gone := [e for e in noted.editions if not (work.site / "editions" / e / "edition.json").is_file()]:
+        night.needs_person(
+            f"The site lacks {len(gone)} editions that were published ({', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}), and "
+            "links to them lead nowhere: put them back from a copy."
+        )
     changed = newest_hash(work) != before or bool(noted.night and published.edition != noted.told)
     why = plan.publish.why if plan.publish else ""
     night.site = SiteChange(edition=published.edition, changed=changed, why=why, sentences=news(old, record(work.site)))
@@ -69,10 +74,21 @@ def unready(around: Surroundings, state: State, plan: Plan) -> str:
         return f"{len(lost)} rows have no score by the present scorer yet ({', '.join(lost[:3])}{more})."
     broken = {(s.task, s.edition): s.sentence for s in plan.stopped}
     for task, edition in sorted({(p.task, p.edition) for p in state.placements}):
-        sentence = broken.get((task, "")) or broken.get((task, edition))
+        sentence = broken.get((task, "")) or broken.get((task, edition)) or _gone(around, state, task, edition)
         if sentence and not _readable(around, task, edition):
             return f"the board {task}/{edition} cannot be made: {sentence}"
     return ""
+
+
+def _gone(around: Surroundings, state: State, task: str, edition: str) -> str:
+    """That an edition with rows is not there any more; empty where the organiser's settings leave it out."""
+    settings = around.config.nightly
+    wanted = settings.tasks is None or task in settings.tasks
+    if task in settings.editions:
+        own = {phase.edition for phase in state.tasks[task].phases} if task in state.tasks else set()
+        wanted = wanted and (edition in settings.editions[task] or edition in own)
+    place = around.work.data / task / edition
+    return f"there is no edition in {place}; put it back, or prepare it again." if wanted else ""
 
 
 def _readable(around: Surroundings, task: str, edition: str) -> bool:

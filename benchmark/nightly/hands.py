@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark import inbox
-from benchmark.errors import DataError, InfrastructureError, SubmissionError
+from benchmark.errors import InfrastructureError, SubmissionError
 from benchmark.nightly.gather import Surroundings, engine_name
 from benchmark.nightly.state import Image
 from benchmark.nightly.work import Reproduce, Run, ScoreRun, TakeIn
@@ -96,7 +96,11 @@ def take_in(job: TakeInJob) -> Image:
 
     entry = inbox.load(job.entry)
     if entry is None:
-        raise DataError("record_invalid", f"there is no entry in {job.entry}", action="Hand it in again.")
+        raise InfrastructureError(
+            "image_gone",
+            f"there is no entry in {job.entry}",
+            action="Put it back from a copy, or have it handed in again.",
+        )
     runtime = find_engine(job.engine)
     reference = job.entry / entry.archive if entry.archive else entry.submission.image
     try:

@@ -50,6 +50,7 @@ def plan(state: State) -> Plan:
             continue
         own_runs, own_scores, own_places = _board_work(state, boards[f"{task_name}/{edition_name}"], wanting)
         runs, scores, places = [*runs, *own_runs], [*scores, *own_scores], [*places, *own_places]
+    scores += _orphans(state, boards)
     # Editions with the same inputs share runs.
     runs = list({run.key: run for run in sorted(runs, key=_urgency, reverse=True)}.values())
     scores = list({score.key: score for score in scores}.values())
@@ -265,6 +266,21 @@ def _places(state: State, board: _Board, run: str, sharing: Sequence[_Subject], 
 def _what_changed(standing: Placement, wanted: Placement) -> str:
     fields = [name for name in Method.model_fields if getattr(standing.method, name) != getattr(wanted.method, name)]
     return f"it says something else of itself: {', '.join(fields)}" if fields else "handed in anew, with the same image"
+
+
+def _orphans(state: State, boards: Mapping[str, _Board]) -> Iterable[ScoreRun]:
+    """Scores for rows whose entry was taken out of the inbox: they stand, as long as their predictions do."""
+    known = {found.entry.id for found in state.entries} | {""}
+    for item in state.placements:
+        board = boards.get(f"{item.task}/{item.edition}")
+        there = item.run in state.runs - state.removed
+        if item.entry in known or board is None or board.edition.problem is not None or not there:
+            continue
+        key = board.score_key(item.run)
+        if key not in state.scores:
+            why = "it has no score by the present scorer; its entry is not in the inbox any more"
+            names = (item.method.name,)
+            yield ScoreRun(key=key, run=item.run, task=item.task, edition=item.edition, names=names, why=why)
 
 
 def _why_run(state: State, board: _Board, sharing: Sequence[_Subject], before: Basis | None) -> str:

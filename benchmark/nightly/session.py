@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
-from benchmark import lease, store
+from benchmark import atomic, lease, store
 from benchmark.errors import DataError, InfrastructureError, RadbenchError
 from benchmark.nightly import aftermath, failing, morning
 from benchmark.nightly.gather import Surroundings
 from benchmark.nightly.hands import Hands, MachineHands
 from benchmark.nightly.night import Night, new_folder
 from benchmark.nightly.nightlog import NightLog
-from benchmark.nightly.report import NightReport, text
+from benchmark.nightly.report import PERSON, NightReport, text
 
 Bars = Callable[[str, int, int], None]
 
@@ -29,27 +30,29 @@ def hold(
 
     All that goes wrong in the night is in the report, also that it was ended from outside. Raises what is a fault of radbench.
     """
-    around.work.root.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
+            with atomic.refusals(around.work.root):
+                around.work.root.mkdir(parents=True, exist_ok=True)
             held = stack.enter_context(lease.hold(around.work.root, "radbench nightly"))
             before = store.open_store(around.work.store)  # of an older layout: brought to the present one
+            with atomic.refusals(around.work.root):
+                folder = new_folder(around.work.root / "nights", datetime.now(UTC).date().isoformat())
+                log = NightLog(folder, say)
         except (InfrastructureError, DataError) as error:
             return None, error
-        return _held(around, held, before, say, bars, hands), None
+        return _held(around, held, before, folder, log, bars, hands), None
 
 
 def _held(
     around: Surroundings,
     held: lease.Lease,
     layout: int,
-    say: Callable[[str], None],
+    folder: Path,
+    log: NightLog,
     bars: Bars | None,
     hands: Callable[[NightLog], Hands] | None,
 ) -> NightReport:
-    folder = new_folder(around.work.root / "nights", datetime.now(UTC).date().isoformat())
-    log = NightLog(folder, say)
-
     def progress(label: str, done: int, total: int) -> None:
         log.progress(label, done, total)
         if bars is not None:
@@ -71,13 +74,26 @@ def _held(
             night.carry_out()
         with _told(night):
             morning.tell(night)
+        night.notes += [f"Ledger: {torn}." for torn in night.chronicle.ledger.torn]
         report = morning.made(night, started, working.monotonic() - begin)
         _finished(night, report)
-        morning.keep(report, folder)
+        report = _kept(report, folder)
         log.note(text(report))
         return report
     finally:
         log.close()
+
+
+def _kept(report: NightReport, folder: Path) -> NightReport:
+    """Write the report; where the disk refuses it, it says so to whoever is told of it."""
+    try:
+        with atomic.refusals(folder):
+            morning.keep(report, folder)
+    except InfrastructureError as error:
+        line = f"The report could not be written: {error.sentence}"
+        code = max(report.exit_code, PERSON)
+        return report.model_copy(update={"person": (*report.person, line), "exit_code": code})
+    return report
 
 
 @contextlib.contextmanager
@@ -90,7 +106,9 @@ def _told(night: Night) -> Iterator[None]:
     except (InfrastructureError, DataError) as error:
         night.needs_person(f"{error.code}: {error.sentence}")
     except Exception as error:
-        failing.broke(night, "night", error)
+        sentence = failing.broke(night, "night", error)
+        if night.failed[-1].group != "bug":  # such as a disk that is full
+            night.needs_person(sentence)
 
 
 def _finished(night: Night, report: NightReport) -> None:

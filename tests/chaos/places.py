@@ -101,10 +101,12 @@ class Told:
     """Processor seconds that it took."""
 
 
-def hold(place: Place, *, number: int = 0, fault: Fault | None = None, count: bool = False) -> Told:
-    """Hold a night in a process of its own; nights of a place are ten minutes apart."""
+def hold(
+    place: Place, *, number: int = 0, fault: Fault | None = None, count: bool = False, answer: Path | None = None
+) -> Told:
+    """Hold a night in a process of its own, which answers in a file; nights of a place are ten minutes apart."""
     work = place.work.root
-    answer = work.parent / f"{work.name}.answer-{number}.json"
+    answer = answer or work.parent / f"{work.name}.answer-{number}.json"
     answer.unlink(missing_ok=True)
     process = multiprocessing.get_context("forkserver").Process(
         target=_night, args=(work, place.tasks, number, fault, count, answer)

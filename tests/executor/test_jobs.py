@@ -118,7 +118,7 @@ def test_a_baseline_needs_no_more_than_the_tasks_limit(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there(job: RunJob, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no entry"):
+    with pytest.raises(InfrastructureError, match="there is no entry"):
         jobs.run(job)
     with pytest.raises(InfrastructureError, match="sees no folder") as caught:
         jobs.run(replace(job, data=tmp_path / "elsewhere"))

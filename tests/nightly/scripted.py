@@ -98,7 +98,9 @@ class ScriptedHands:
         def work() -> str:
             task = self.around.folders[item.task].task.model_copy(update={"limits": item.limits})
             edition = dataset.load(self.around.work.data, task, item.edition)
-            method = next(e.submission.method for e in inbox.entries(self.around.work.inbox) if e.id == item.entry)
+            method = next(
+                e.submission.method for e in inbox.sorted_out(self.around.work.inbox)[0] if e.id == item.entry
+            )
             engine = Model(item.digest, item.flags, self.broken)
             return inference.run(
                 task, edition, method, item.digest, engine, root=self.around.work.store, again=True
@@ -118,7 +120,7 @@ class ScriptedHands:
 
     def reproduce(self, item: Reproduce, day: str) -> Future[Reproduction]:
         def work() -> Reproduction:
-            entry = next(e for e in inbox.entries(self.around.work.inbox) if e.id == item.entry)
+            entry = next(e for e in inbox.sorted_out(self.around.work.inbox)[0] if e.id == item.entry)
             task = self.around.folders[item.task].task
             task = task.model_copy(update={"limits": entry.submission.limits(task)})
             edition = dataset.load(self.around.work.data, task, item.edition)
