@@ -16,7 +16,7 @@ from benchmark.errors import DataError, SubmissionError
 from benchmark.federation import pooling
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
-from leaderboard import anonymous, embargo
+from leaderboard import anonymous, embargo, setparts
 from leaderboard.records import Content
 from leaderboard.site import BoardData, CanaryCase, Published, parsed_date, publish
 
@@ -84,8 +84,18 @@ def board_data(
         scores={name: [s for s in table if s.case in test] for name, table in tables.items()},
         cases=edition.split("test"),
         canary=canary,
+        parts=_parts(edition, scored, root),
         case_keys={case.id: anonymous.key_of(case, edition.info.files) for case in edition.split("test")},
     )
+
+
+def _parts(
+    edition: Edition, scored: Sequence[tuple[RunRecord, store.ScoreRecord]], root: Path
+) -> dict[str, setparts.Parts]:
+    """What the test cases add to set-level metrics, by submission, where it may be published."""
+    test = [case.id for case in edition.split("test")]
+    found = {run.method.name: setparts.told(store.load_parts(root, score.key), test) for run, score in scored}
+    return {name: own for name, own in found.items() if own}
 
 
 def _key(edition: Edition, case: Case) -> str:

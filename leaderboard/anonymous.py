@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from benchmark.contract import Case, Score
 from leaderboard.records import BoardData
+from leaderboard.setparts import renamed
 
 DIGITS = 8
 """Characters of an id (5 bits each); more where two cases of one board would share them."""
@@ -31,7 +32,8 @@ def anonymised(data: BoardData) -> BoardData:
         key=lambda case: case.id,
     )
     scores = {name: tuple(_renamed(table, names)) for name, table in data.scores.items()}
-    return replace(data, cases=tuple(cases), scores=scores, case_keys={})
+    parts = {name: renamed(own, names) for name, own in data.parts.items()}
+    return replace(data, cases=tuple(cases), scores=scores, case_keys={}, parts=parts)
 
 
 def aliases(data: BoardData) -> dict[str, str]:

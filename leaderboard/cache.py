@@ -19,6 +19,7 @@ from pathlib import Path
 
 import benchmark
 import leaderboard
+from leaderboard import setparts
 from leaderboard.boardpages import Made
 from leaderboard.records import BoardData
 
@@ -105,6 +106,8 @@ def key_of(data: BoardData, slug: str, base_url: str) -> str | None:
         total.update(f"\n{name} {len(texts)}\n".encode())
         total.update("\n".join(texts).encode())
         total.update(array("d", [s.value for s in table]).tobytes())
+    for name, parts in sorted(data.parts.items()):
+        total.update(f"\n{name} parts\n".encode() + setparts.to_json(parts))
     rest = {
         "cases": [case.model_dump() for case in data.cases],
         "keys": sorted(data.case_keys.items()),

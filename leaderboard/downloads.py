@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-from leaderboard import citation, exports, exports_parquet, latex, numbers
+from leaderboard import citation, exports, exports_parquet, latex, numbers, setparts
 from leaderboard.citation import Reference
 from leaderboard.marks import DATE, EDITION, YEAR
 from leaderboard.records import BoardData
@@ -87,6 +87,9 @@ def board_files(data: BoardData, slug: str, base_url: str = "") -> Files:
         made._put(links, "row, LaTeX", "latex", f"{own}row.tex", latex.row_table(board, row, places, address).encode())
         made._put(links, "cases, CSV", "csv", f"{own}cases.csv", exports.cases_csv(csv_bodies[-1:]))
         made._put(links, "cases, JSON", "json", f"{own}cases.json", exports.cases_json(board, json_bodies[-1:]))
+        if data.parts.get(name):
+            record = setparts.to_json(data.parts[name])
+            made._put(links, "parts of set metrics, JSON", "json", f"{own}{setparts.NAME}", record)
         if row.fairness is not None:
             made._put(links, "fairness, CSV", "csv", f"{own}fairness.csv", exports.fairness_csv(board, [row]))
         _cite(made, cites, reference, own, base_url)

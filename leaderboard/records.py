@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.contract import Board, Case, Score
 from benchmark.image import Volume
+from leaderboard.setparts import Parts
 
 Content = Volume | Mapping[str, Any]
 """What a case has to be scored: a volume, or the JSON of points (see `benchmark.points`), as its socket declares."""
@@ -48,6 +49,8 @@ class BoardData:
     """Cases to show pictures of."""
     case_keys: Mapping[str, str] = field(default_factory=dict)
     """By case id: a hash that only the holder of the sealed data can make; anonymous ids are made from it."""
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+    """By submission name: what the scored cases add to metrics of the whole set, as far as it is published."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ An edition is read back from its own files (`board.json`, `cases.json`, `samplin
 scores come the aggregates, intervals, ranks and ties once more, by the very functions that made them; from the records come all
 tables once more, which must be the published ones byte for byte (Parquet: value for value, since its bytes name the library).
 
-What cannot be had from per-case scores is said and not passed over: values and intervals of set-level metrics, which need the
-images, and fairness, which needs attributes of single sealed cases.
+Metrics of the whole set and curves of a detection task come again from what each scan adds to them (`parts.json`). What cannot be
+had is said and not passed over: metrics of features of images, which are not published, and fairness, which needs attributes of
+single sealed cases.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from benchmark import board as boards
-from benchmark import metrics, scoring, store
+from benchmark import curves, metrics, scoring, store
 from benchmark.contract import Aggregate, Board, Case, Row, Score
 from benchmark.errors import DataError
 from benchmark.statistics import bootstrap
-from leaderboard import downloads, exports_parquet, history, site
+from leaderboard import downloads, exports_parquet, history, setparts, site
 from leaderboard.marks import fill
 from leaderboard.records import BoardData
 
@@ -266,7 +267,12 @@ def read_board(folder: Path) -> BoardData:
         if task.stratify:
             attributes[task.stratify] = item["stratum"]
         cases.append(Case(id=item["case"], split=board.split, attributes=attributes, key=f"{place:08d}"))
-    return BoardData(board=board, scores=tables, cases=cases)
+    parts = {}
+    for row in board.rows:
+        own = folder / "submissions" / row.method.name / setparts.NAME
+        if own.is_file():
+            parts[row.method.name] = setparts.from_json(own.read_bytes())
+    return BoardData(board=board, scores=tables, cases=cases, parts=parts)
 
 
 def _rows_of(path: Path) -> dict[str, Any]:
@@ -287,10 +293,12 @@ def _numbers(where: Path, data: BoardData, found: Verified) -> None:
                 differences += _ranks(data, found)
     except (DataError, KeyError, ValueError, TypeError, IndexError, StopIteration) as error:
         differences = [f"the numbers cannot be recomputed: {_said(error)}"]
-    by_set = [id for id, level in levels.items() if level == "set"] if board.rows else []
+    told = [data.parts.get(row.method.name, {}) for row in board.rows]
+    by_set = [id for id, level in levels.items() if level == "set" and not all(id in own for own in told)]
     if by_set:
         found.unchecked.append(
-            f"{where}: {', '.join(by_set)} are taken over the whole set; their values need the images"
+            f"{where}: {', '.join(by_set)} are taken over the whole set, from features of images, which are not published: "
+            "much of an image can be had back from them"
         )
     if any(row.fairness is not None for row in board.rows):
         found.unchecked.append(f"{where}: fairness needs attributes of single cases, which are not published")
@@ -306,10 +314,15 @@ def _numbers(where: Path, data: BoardData, found: Verified) -> None:
 
 def _aggregates(data: BoardData, levels: Mapping[str, str], found: Verified) -> Iterator[str]:
     task = data.board.task
-    own = task.model_copy(update={"metrics": tuple(m for m in task.metrics if levels[m.id] == "case")})
     for row in data.board.rows:
         table = data.scores[row.method.name]
-        again = {a.metric: a for a in scoring.aggregate(own, data.cases, table)}
+        told = data.parts.get(row.method.name, {})
+        parts = {id: [own[case.id] for case in data.cases] for id, own in told.items()}
+        known = tuple(m for m in task.metrics if levels[m.id] == "case" or m.id in parts)
+        own = task.model_copy(update={"metrics": known})
+        again = {a.metric: a for a in scoring.aggregate(own, data.cases, table, parts)}
+        if told:
+            yield from _curves(data, row, told, found)
         for a in row.aggregates:
             if a.metric not in again:
                 continue
@@ -322,6 +335,19 @@ def _aggregates(data: BoardData, levels: Mapping[str, str], found: Verified) -> 
         found.numbers += 1
         if row.failed != failed and any(level == "case" for level in levels.values()):
             yield f"{row.method.name}: {row.failed} failed cases, the table has {failed}"
+
+
+def _curves(data: BoardData, row: Row, parts: setparts.Parts, found: Verified) -> Iterator[str]:
+    made = curves.curves(data.board.task, data.cases, parts)
+    if [curve.kind for curve in made] != [curve.kind for curve in row.curves]:
+        yield f"{row.method.name}: other curves than the cases give"
+        return
+    for published, again in zip(row.curves, made, strict=True):
+        for name in ("x", "y", "low", "high"):
+            pairs = getattr(published, name), getattr(again, name)
+            found.numbers += len(pairs[0])
+            if len(pairs[0]) != len(pairs[1]) or not all(map(_same, *pairs, [1.0] * len(pairs[0]))):
+                yield f"{row.method.name}: {name} of the curve {published.kind} is not what the cases give"
 
 
 def _ranks(data: BoardData, found: Verified) -> Iterator[str]:

@@ -1,0 +1,117 @@
+"""Metrics of the whole set, from store to site and back: published by case, taken again, and a changed digit is found."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import honest
+import numpy as np
+import places
+import pytest
+from test_verification import Tampered, newest, resealed
+
+from benchmark import scoring, store
+from benchmark.contract import Case, CaseRun, RunRecord, Task
+from benchmark.metrics.distribution import Moments
+from benchmark.metrics.points import Scan
+from leaderboard import setparts, verification
+
+CASES = tuple(Case(id=f"scan-{i:02d}", split="test", attributes={}) for i in range(20))
+
+
+def scans(seed: int, found: float) -> dict[str, Scan]:
+    rng = np.random.default_rng(seed)
+    own = {}
+    for i, case in enumerate(CASES):
+        hits = np.where(rng.random(i % 3) < found, rng.beta(4, 2, i % 3), -np.inf)
+        false = rng.beta(1, 4, rng.integers(0, 5))
+        own[case.id] = Scan(hits, false, float(max([*hits, *false], default=-np.inf)))
+    own[CASES[-1].id] = Scan(np.full(1, -np.inf), np.zeros(0), -np.inf, missing=True)
+    return own
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    task = Task.model_validate(places.CHEST)
+    place = honest.Place(tmp_path_factory.mktemp("parts"), declared=task, tested=CASES)
+    for seed, (name, found) in enumerate({"keen": 0.9, "lax": 0.5}.items()):
+        who, own = honest.method(name), scans(seed, found)
+        parts = {metric.id: own for metric in task.metrics}
+        listed = {id: [own[case.id] for case in CASES] for id in parts}
+        record = store.ScoreRecord(
+            key=f"score-{name}", run=f"run-{name}", task=task.name, task_version="1", edition="phantom", method=who,
+            scorer=store.scorer_version(), aggregates=tuple(scoring.aggregate(task, CASES, [], listed)),
+        )  # fmt: skip
+        store.save_score(place.store, record, [], parts)
+        ran = RunRecord(
+            key=record.run, task=task.name, edition="phantom", method=who, digest=f"sha256:{name}", engine="process/invoke",
+            hardware="2 cores", start_seconds=1.0, cases=tuple(CaseRun(case=case.id, seconds=0.5) for case in CASES),
+        )  # fmt: skip
+        place.scored[name] = (ran, record)
+    place.publish()
+    return place.site
+
+
+def parts_of(root: Path, name: str = "keen") -> Path:
+    return newest(root) / f"tasks/nodules/submissions/{name}/parts.json"
+
+
+def test_set_metrics_and_curves_are_taken_again(published: Path) -> None:
+    found = verification.verify(published)
+    assert found.differences == []
+    assert not [text for text in found.unchecked if "cpm" in text or "sensitivity" in text]
+    assert found.numbers > 2 * (2 * 10 + 2 * 49)
+
+
+def test_what_is_published_names_no_sealed_case(published: Path) -> None:
+    text = parts_of(published).read_text("utf-8")
+    assert "scan-" not in text and '"t-' in text
+    (group,) = json.loads(text)
+    assert group["metrics"] == ["candidate_sensitivity", "cpm"] and len(group["cases"]) == len(CASES)
+    assert [item["case"] for item in group["cases"]] == sorted(item["case"] for item in group["cases"])
+    assert sum(item["missing"] for item in group["cases"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("board.json", r'"metric": "cpm".*?"value": 0\.\d\d(\d)'),
+        ("board.json", r'"low": 0\.\d\d(\d)[^{]*"metric": "cpm"'),
+        ("board.json", r'"kind": "froc", "low": \[[^\]]*?0\.\d\d(\d)'),
+        ("submissions/keen/parts.json", r'"hits": \[0\.(\d)'),
+        ("submissions/lax/parts.json", r'"false_positives": \[0\.(\d)'),
+        ("submissions/lax/parts.json", r'"hits": \["-inf"(\])'),
+    ],
+)
+def test_one_changed_digit_is_found_behind_mended_hashes(published: Path, file: str, pattern: str) -> None:
+    edition = newest(published)
+    path = edition / "tasks/nodules" / file
+    with Tampered(path, edition / "edition.json"):
+        text = path.read_text("utf-8")
+        match = re.search(pattern, text)
+        assert match is not None, text[:600]
+        at, old = match.start(1), match.group(1)
+        path.write_text(text[:at] + (str((int(old) + 4) % 10) if old.isdigit() else ", 0.5]") + text[at + 1 :])
+        resealed(edition, path)
+        found = verification.verify(published)
+    assert any("the cases give" in text or "the tables give" in text for text in found.differences), found.differences
+
+
+def test_json_and_back() -> None:
+    own = {"a": Scan(np.array([0.25, -np.inf]), np.zeros(0), 0.25), "b": Scan(np.zeros(0), np.array([1e-9]), 1e-9)}
+    other = {"a": own["a"], "b": Scan(np.zeros(0), np.zeros(0), -np.inf, missing=True)}
+    data = setparts.to_json({"x": own, "y": own, "z": other})
+    again = setparts.from_json(data)
+    assert setparts.to_json(again) == data and list(again) == ["x", "y", "z"]
+    np.testing.assert_array_equal(again["y"]["a"].hits, [0.25, -np.inf])
+    assert again["z"]["b"].missing and again["z"]["b"].highest == -np.inf
+
+
+def test_features_of_images_are_not_told() -> None:
+    moments: Any = Moments.__new__(Moments)
+    one = Scan(np.zeros(0), np.zeros(0), -np.inf)
+    assert setparts.told({"fid": {"a": moments, "b": moments}, "cpm": {"a": one, "b": one}}, ["a", "b"]).keys() == {
+        "cpm"
+    }
+    assert setparts.told({"cpm": {"a": one}}, ["a", "b"]) == {}
