@@ -162,8 +162,8 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
             ),
             Kind(
                 "image_gone",
-                "An image that was handed in by its name can no longer be fetched.",
-                "Reach the registry, or push the image again under the same digest; it is tried again the next night.",
+                "What was handed in can no longer be fetched, or lies in the inbox no more.",
+                "Reach the registry, push the image again under the same digest, or put the entry back; it is tried again each night.",
             ),
             Kind(
                 "gpu_lost",
