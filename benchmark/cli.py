@@ -181,13 +181,22 @@ def cite(
 
 @app.command()
 def verify(
-    site: Annotated[Path, typer.Argument(help="Folder of a published site.")],
+    site: Annotated[
+        Path | None, typer.Argument(help="Folder of a published site; that of the work folder without.")
+    ] = None,
+    work: Work = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every hash of a site, and recompute every aggregate, interval and rank from its per-case tables."""
+    """Check every hash of a site, and recompute every aggregate, interval and rank from its per-case tables.
+
+    With --work (or without SITE) the ledger in the work folder is checked too, also against the heads that the site notes.
+    """
+    from benchmark import publishing
     from leaderboard import verification
 
-    found = verification.verify(site)
+    place = workplace(work)
+    book = place.root / publishing.LEDGER if work is not None or site is None else None
+    found = verification.verify(site or place.site, book)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date as Date
@@ -15,10 +16,14 @@ from benchmark.dataset import Edition
 from benchmark.errors import DataError, SubmissionError
 from benchmark.federation import pooling
 from benchmark.image import Volume
+from benchmark.ledger import Ledger
 from benchmark.tasks import TaskFolder
 from leaderboard import anonymous, embargo, setparts
 from leaderboard.records import Content
 from leaderboard.site import BoardData, CanaryCase, Published, parsed_date, publish
+
+LEDGER = "ledger.jsonl"
+"""Name of the ledger, beside the store."""
 
 Entry = tuple[Task, Edition, Sequence[tuple[RunRecord, store.ScoreRecord]]]
 """A task, the edition that was scored, and its runs with their scores."""
@@ -30,9 +35,13 @@ def publish_boards(
     """Publish one board an entry; unchanged content changes not a byte of the site.
 
     Submissions under embargo on that day are anonymous in it. `base_url` is the site's address, for citations; None keeps the one
-    that was last given. Raises `UsageError` for a bad date or address.
+    that was last given. A new edition notes where the ledger beside the store ends. Raises `UsageError` for a bad date or address.
     """
-    return publish(site, boards(entries, root, date), date=date, base_url=base_url)
+    head = None
+    with contextlib.suppress(DataError):  # a broken ledger is told by whoever writes or verifies it
+        head = Ledger(root.parent / LEDGER).head()
+    made = boards(entries, root, date)
+    return publish(site, made, date=date, base_url=base_url, ledger_head=str(head) if head else "")
 
 
 def boards(entries: Sequence[Entry], root: Path, date: str) -> list[BoardData]:

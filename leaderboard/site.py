@@ -44,12 +44,15 @@ HASH_DIGITS = 10
 """Digits of the content hash in an edition's id: 40 bits, ample for the editions of one site; the whole hash is checked."""
 
 
-def publish(site: Path, boards: Sequence[BoardData], *, date: str, base_url: str | None = None) -> Published:
+def publish(
+    site: Path, boards: Sequence[BoardData], *, date: str, base_url: str | None = None, ledger_head: str = ""
+) -> Published:
     """Publish `boards` (in the order of the front page) below `site`; `date` (YYYY-MM-DD) is the new edition's.
 
-    `base_url` is the site's address, for citations; None is that of the last edition. Content that was published before keeps its
-    edition and its date. Raises `UsageError` for a bad date or address, `DataError` where an edition on disk is not what it says
-    or a row under embargo would be named, `InfrastructureError` when another process has been publishing for ten minutes.
+    `base_url` is the site's address, for citations; None is that of the last edition. `ledger_head` (NUMBER:SHA256) is where the
+    organiser's ledger ends, noted in a new edition. Content that was published before keeps its edition and its date. Raises
+    `UsageError` for a bad date or address, `DataError` where an edition on disk is not what it says or a row under embargo would
+    be named, `InfrastructureError` when another process has been publishing for ten minutes.
     """
     day = parsed_date(date)
     base_url = None if base_url is None else checked_base(base_url)
@@ -57,7 +60,7 @@ def publish(site: Path, boards: Sequence[BoardData], *, date: str, base_url: str
     site.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(site.parent / f".{site.name}.lock", timeout=600), no_collection():
-            return _publish(site, boards, date, base_url)
+            return _publish(site, boards, date, base_url, ledger_head)
     except Timeout:
         raise InfrastructureError("busy", f"another process has been publishing to {site} for ten minutes") from None
 
@@ -73,7 +76,7 @@ def parsed_date(date: str) -> Date:
     return day
 
 
-def _publish(site: Path, boards: Sequence[BoardData], date: str, base_url: str | None) -> Published:
+def _publish(site: Path, boards: Sequence[BoardData], date: str, base_url: str | None, ledger_head: str) -> Published:
     _sweep(site)
     known = _editions(site)
     if base_url is None:
@@ -84,7 +87,7 @@ def _publish(site: Path, boards: Sequence[BoardData], date: str, base_url: str |
     changed = edition is None
     if edition is None:
         edition = f"{date}-{content[:HASH_DIGITS]}"
-        _write_edition(site / "editions" / edition, snapshot, boards, edition, content, known, base_url)
+        _write_edition(site / "editions" / edition, snapshot, boards, edition, content, known, base_url, ledger_head)
         known = _editions(site)
     changed |= _write_front(site, snapshot, edition, known)
     return Published(edition, site / "index.html", changed)
@@ -111,6 +114,7 @@ def _write_edition(
     content: str,
     known: Sequence[Mapping[str, Any]],
     base_url: str,
+    ledger_head: str,
 ) -> None:
     files = writing.shared(snapshot, edition)
     named = list(zip(slugs(boards), boards, strict=True))
@@ -125,6 +129,8 @@ def _write_edition(
         "before": {"id": known[-1]["id"], "seal": known[-1].get("seal", "")} if known else None,
         "boards": [history.summary(data, slug) for slug, data in named],
     }
+    if ledger_head:
+        record["ledger_head"] = ledger_head
     # What follows from the files and from the edition before: it is no part of the content that gives the id.
     if known:
         files["changes.json"] = history.change_bytes(history.change(known[-1], record))

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from benchmark import board as boards
-from benchmark import curves, metrics, scoring, store
+from benchmark import curves, ledger, metrics, scoring, store
 from benchmark.contract import Aggregate, Board, Case, Row, Score
 from benchmark.errors import DataError
 from benchmark.statistics import bootstrap
@@ -53,8 +53,10 @@ class Verified:
     """Numbers that were recomputed."""
 
 
-def verify(root: Path) -> Verified:
-    """Check the site in that folder. Raises `DataError` where there is no site."""
+def verify(root: Path, book: Path | None = None) -> Verified:
+    """Check the site in that folder and, where it is named, the ledger `book`, which must hold every head that an edition notes.
+
+    Raises `DataError` where there is no site."""
     found = Verified()
     folders = sorted(path for path in (root / "editions").glob("[!.]*") if path.is_dir())
     if not folders:
@@ -71,6 +73,13 @@ def verify(root: Path) -> Verified:
             _edition(folder, record, found)
     _chain(list(records.values()), found)
     _front(root, records, found)
+    heads = [record["ledger_head"] for record in records.values() if record.get("ledger_head")]
+    if book is not None:
+        found.differences += [f"{book}: {text}" for text in ledger.verify(book, heads)]
+    elif heads:
+        found.unchecked.append(
+            f"{root}: its editions note {len(heads)} heads of the ledger, which only the organiser has"
+        )
     return found
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from benchmark import scoring
 from benchmark.cli import app
 from benchmark.errors import DataError
+from benchmark.ledger import Ledger, head_file
 from leaderboard import site, verification
 
 
@@ -244,3 +245,28 @@ def test_an_edition_of_another_version_is_compared_by_value(tmp_path: Path, file
     path.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
     resealed(edition, path)
     assert verification.verify(place.site).differences
+
+
+def test_the_ledger_must_hold_every_head_that_the_site_notes(tmp_path: Path) -> None:
+    book = Ledger(tmp_path / "ledger.jsonl")
+    for _ in range(3):
+        book.append("night_finished", night="2026-11-21", exit_code=0)
+    place = honest.standard(tmp_path)
+    place.publish()
+    edition = newest(place.site) / "edition.json"
+    assert json.loads(edition.read_text())["ledger_head"] == str(book.head())
+    assert any("ledger" in text for text in verification.verify(place.site).unchecked)
+    assert verification.verify(place.site, book.path).differences == []
+    command = ["verify", str(place.site), "--work", str(tmp_path)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+
+    book.append("night_finished", night="2026-11-21", exit_code=0)  # a ledger that went on is right, and so is the site; nothing new is published for it
+    assert not place.publish().changed
+    assert verification.verify(place.site, book.path).differences == []
+
+    lines = book.path.read_bytes().splitlines(keepends=True)
+    book.path.write_bytes(b"".join(lines[:2]))
+    head_file(book.path).unlink()
+    assert "lines are missing at the end" in verification.verify(place.site, book.path).differences[0]
+    book.path.unlink()
+    assert verification.verify(place.site, book.path).differences
