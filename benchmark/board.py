@@ -285,10 +285,16 @@ def _generative_against_traditional(task: Task, rows: Sequence[Row]) -> list[str
             continue
         a, b = row.aggregate(info.id), traditional.aggregate(info.id)
         better = sign * (a.value - b.value) < 0
+        # Ties come from paired draws of the cases; a metric of the whole set has none, and its intervals must do.
+        doubt = ""
+        if traditional.method.name in row.tied_with:
+            doubt = "; the ranking holds them for tied"
+        elif metrics.find(info.name).level == "set" and a.low <= b.high and b.low <= a.high:
+            doubt = "; their intervals overlap, so these cases do not settle it"
         said.append(
             f"By {info.title}, the best {label} model ({row.method.title}: {_shown(a.value)}{_unit(info.unit)}) is "
             f"{'better' if better else 'not better'} than the best classical one ({traditional.method.title}: "
-            f"{_shown(b.value)}{_unit(info.unit)})."
+            f"{_shown(b.value)}{_unit(info.unit)}){doubt}."
         )
     return said
 
