@@ -63,7 +63,7 @@ VERDICT = """\
 `radbench try` writes `verdict.json` to `<work>/trials/<task>/<name>/`, beside `cases.csv` (the per-case table), `logs/` and
 `predictions/`. Its exit status is 0 when the submission passed and 3 when it did not; 4 is a failure of the machine
 (`radbench doctor`), which says nothing of the submission. Records that are only named here (Limits, Aggregate, Score, CaseCost)
-are those of `benchmark/contract.py`.
+are those of `benchmark/contract/`.
 """
 
 INBOX = """\
