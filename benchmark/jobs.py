@@ -180,7 +180,9 @@ def resolve(job: RunJob) -> Resolved:
     entry = inbox.load(job.entry)
     if entry is None:
         raise InfrastructureError(
-            "image_gone", f"there is no entry in {job.entry}", action="Put it back from a copy, or have it handed in again."
+            "image_gone",
+            f"there is no entry in {job.entry}",
+            action="Put it back from a copy, or have it handed in again.",
         )
     limited = task.model_copy(update={"limits": entry.submission.limits(task)})
     wants = entry.submission.requests.gpu if not job.gpu else job.gpu != "none"

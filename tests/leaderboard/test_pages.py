@@ -226,9 +226,7 @@ def test_text_of_strangers_stays_text(tmp_path: Path, text: str) -> None:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\u202a-\u202e]", raw)
         tree = Tree(raw)
         assert len(tree.root.all("h1")) == 1
-        assert all(
-            re.search(r"static/(sort|board|viewer)\.js$", n.attrs["src"]) for n in tree.root.all("script")
-        )
+        assert all(re.search(r"static/(sort|board|viewer)\.js$", n.attrs["src"]) for n in tree.root.all("script"))
         assert len([n for n in tree.root.all("p") if n.has("edition")]) == 1
         for node in ordered(tree.root):
             assert not any(name.startswith("on") for name in node.attrs)

@@ -260,7 +260,8 @@ def test_the_ledger_must_hold_every_head_that_the_site_notes(tmp_path: Path) -> 
     command = ["verify", str(place.site), "--work", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
 
-    book.append("night_finished", night="2026-11-21", exit_code=0)  # a ledger that went on is right, and so is the site; nothing new is published for it
+    # A ledger that went on is right, and so is the site; nothing new is published for it.
+    book.append("night_finished", night="2026-11-21", exit_code=0)
     assert not place.publish().changed
     assert verification.verify(place.site, book.path).differences == []
 
