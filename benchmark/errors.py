@@ -55,6 +55,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
             ),
             Kind("not_scalar", "The image has several values a voxel.", "Write a single-channel image."),
             Kind(
+                "not_labels",
+                "The segmentation holds values between whole numbers.",
+                "Write labels, not probabilities: take the most probable label or a threshold before you write.",
+            ),
+            Kind(
                 "schema", "The JSON output does not have the declared structure.", "Compare it with the task's example."
             ),
             Kind("crashed", "The model ended with an error.", "Read the log of the canary cases; run `radbench try`."),

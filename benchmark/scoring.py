@@ -18,7 +18,7 @@ from benchmark import metrics, store, validation
 from benchmark.contract import Aggregate, Case, RunRecord, Score, Socket, Split, Task
 from benchmark.dataset import Edition
 from benchmark.errors import CATALOGUE, DataError, InfrastructureError, SubmissionError, in_words
-from benchmark.geometry import content_hint
+from benchmark.hints import hint
 from benchmark.image import Volume
 from benchmark.metrics import CaseInputs, Metric, MetricValue
 from benchmark.statistics import bootstrap
@@ -115,8 +115,8 @@ def score_cases(
 ) -> Scored:
     """Score the outputs of `cases`, found by `finder`.
 
-    `failed` gives, by case id, the reason for which a run has no output. With `hints`, for those who hold the references, a large
-    error is looked at for flips, swaps and offsets, and reasons are whole sentences on the test split too; without, a reason on the
+    `failed` gives, by case id, the reason for which a run has no output. With `hints`, for those who hold the references, a bad
+    output is looked at for what would explain it, and reasons are whole sentences on the test split too; without, a reason on the
     test split is in fixed words (`sealed_reason`). Raises `DataError` for a broken edition; nothing that is wrong with an output
     raises.
     """
@@ -144,9 +144,8 @@ def score_cases(
                 options = {**declared.options, **metric.options}
                 assert declared.collect is not None
                 parts[metric.id].append(declared.collect(inputs or _inputs(reference, None), **options))
-        if hints and inputs is not None and isinstance(reference.content, Volume):
-            hint = content_hint(inputs.reference, inputs.prediction, inputs.mask)
-            found_hints |= {case.id: hint} if hint else {}
+        if hints and inputs is not None and (words := hint(task, edition, case, inputs)):
+            found_hints[case.id] = words
         if progress:
             progress(done, len(cases))
     return Scored(scores, aggregate(task, cases, scores, parts), found_hints, {}, parts)

@@ -97,7 +97,7 @@ def read_prediction(path: Path, task: Task, socket: Socket, grid: Volume | None)
     """Read and check the output of one socket: a `Volume` on the reference's grid, or a parsed JSON value.
 
     `grid` is the reference volume. Raises `SubmissionError` with one of the codes `output_too_large`, `unreadable`,
-    `not_scalar`, `not_numeric`, `geometry`, `schema`. Non-finite voxels are left to the metrics, which know the mask.
+    `not_scalar`, `not_numeric`, `not_labels`, `geometry`, `schema`. Non-finite voxels are left to the metrics, which know the mask.
     """
     most = task.limits.output_mb if socket.is_volume else min(task.limits.output_mb, JSON_MB)
     limit, size = most * 2**20, path.lstat().st_size
@@ -122,6 +122,12 @@ def read_prediction(path: Path, task: Task, socket: Socket, grid: Volume | None)
         raise SubmissionError("not_scalar", f"{path.name} has {volume.array.ndim} dimensions", expected="3: z, y, x")
     if grid is not None and (words := geometry.difference(grid, volume)):
         raise SubmissionError("geometry", f"{path.name}: {words}")
+    if socket.kind == "segmentation" and volume.array.dtype.kind == "f":
+        values = volume.array[np.isfinite(volume.array)]
+        if (between := values[values != np.round(values)]).size:
+            raise SubmissionError(
+                "not_labels", f"{path.name} holds {between[0]:g}", expected="whole numbers, one a label"
+            )
     return volume
 
 
