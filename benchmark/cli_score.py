@@ -74,11 +74,18 @@ def score(
     if split not in SPLITS:
         raise UsageError("bad_value", f"--split {split}", expected=f"one of {', '.join(SPLITS)}")
     if (predictions is None) == (not run):
-        raise UsageError("bad_value", "both or neither of --predictions and --run", expected="one of them")
+        raise UsageError(
+            "bad_value",
+            "both or neither of --predictions and --run",
+            expected="one of them",
+            action="Add --predictions FOLDER, or --run NAME for what the store holds.",
+        )
     if predictions is not None and not predictions.is_dir():
         raise UsageError("path", f"there is no folder {predictions}", expected="a folder of predictions")
     if predictions is not None and out is None and bundle is None:
-        raise UsageError("bad_value", "neither --out nor --bundle", expected="where the scores go")
+        raise UsageError(
+            "bad_value", "neither --out nor --bundle", expected="where the scores go", action="Add --out FOLDER."
+        )
     if bundle is not None and split != "test":
         raise UsageError("bad_value", f"--bundle with --split {split}", expected="the test split")
     if bundle is None and run:
