@@ -220,6 +220,7 @@ def test_a_stopped_process_finds_that_it_was_taken_over(tmp_path: Path) -> None:
         with pytest.raises(InfrastructureError), lease.hold(tmp_path, around=away, stale_after=2):
             pass
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # until every thread has stopped: a beat under way is still written
         with lease.hold(tmp_path, around=away, stale_after=0.5) as held:
             assert f"process {process.pid}" in held.took_over
     finally:
