@@ -14,6 +14,7 @@ from benchmark import editions, inference, learning, publishing, scoring, store,
 from benchmark.container.process import ProcessEngine
 from benchmark.contract import Board, RunRecord
 from benchmark.dataset import Edition
+from benchmark.references import ReferenceCache
 from benchmark.tasks import TaskFolder
 from benchmark.workplace import Workplace
 from leaderboard.site import Published, publish
@@ -75,7 +76,7 @@ def run(
         found = [(f, e, _trained(f, b, work, cache, say, progress)) for f, e, b in found]
     records = run_baselines(found, work.store, progress)
     entries: list[publishing.Entry] = []
-    references = scoring.ReferenceCache()
+    references = ReferenceCache()
     for folder, edition in zip(folders, prepared, strict=True):
         scored: list[tuple[RunRecord, store.ScoreRecord]] = []
         for (_, _, baseline), record in zip(found, records, strict=True):

@@ -24,7 +24,7 @@ from benchmark.executor.resources import Resources
 from benchmark.image import metaimage
 
 if TYPE_CHECKING:
-    from benchmark.scoring import ReferenceCache
+    from benchmark.references import ReferenceCache
 
 BUSY_SECONDS = 40.0
 """So long a job waits for another process that is at the same run: a little longer than one that was told to end may take."""
@@ -177,13 +177,7 @@ def resolve(job: RunJob) -> Resolved:
         from baselines import catalogue
 
         return Resolved(task, catalogue.find(task.name, job.baseline).method, False, None)
-    entry = inbox.load(job.entry)
-    if entry is None:
-        raise InfrastructureError(
-            "image_gone",
-            f"there is no entry in {job.entry}",
-            action="Put it back from a copy, or have it handed in again.",
-        )
+    entry = entry_in(job.entry)
     limited = task.model_copy(update={"limits": entry.submission.limits(task)})
     wants = entry.submission.requests.gpu if not job.gpu else job.gpu != "none"
     return Resolved(limited, entry.submission.method, wants, entry)
@@ -257,14 +251,37 @@ def engine_of(job: RunJob, resolved: Resolved) -> tuple[Engine, str]:
         baseline = catalogue.find(resolved.task.name, job.baseline)
         return ProcessEngine(baseline), baseline.digest
     assert job.entry is not None
-    entry = resolved.entry
     # Only Apptainer runs its own files.
-    runtime = find_engine(job.engine or ("apptainer" if entry.archive.endswith(".sif") else None))
-    reference = job.entry / entry.archive if entry.archive else entry.submission.image
-    image = intake(reference, runtime, digest=entry.submission.digest, cache=job.cache)
-    model = job.entry / entry.model if entry.model else None
-    inputs = entry.submission.requests.inputs
-    return ContainerEngine(image, runtime, gpu=device(job, resolved), model=model, inputs=inputs), image.digest
+    name = job.engine or ("apptainer" if resolved.entry.archive.endswith(".sif") else None)
+    engine = container_of(job.entry, resolved.entry, name, gpu=device(job, resolved), cache=job.cache)
+    return engine, engine.digest
+
+
+def entry_in(folder: Path) -> inbox.Entry:
+    """The entry in a folder of the inbox. Raises `InfrastructureError('image_gone')` when it is not there any more."""
+    entry = inbox.load(folder)
+    if entry is None:
+        raise gone(f"there is no entry in {folder}")
+    return entry
+
+
+def gone(found: str) -> InfrastructureError:
+    """What was handed in is not there any more."""
+    return InfrastructureError("image_gone", found, action="Put it back from a copy, or have it handed in again.")
+
+
+def container_of(
+    folder: Path, entry: inbox.Entry, engine: str | None, *, gpu: str = "", cache: Path | None = None
+) -> ContainerEngine:
+    """The engine for an entry's image, which is taken in, with its weights and the file format that it asks for.
+
+    All that its flags, and so the key of its run, depend on is settled here. Raises what `find_engine` and `intake` raise.
+    """
+    runtime = find_engine(engine)
+    reference = folder / entry.archive if entry.archive else entry.submission.image
+    image = intake(reference, runtime, digest=entry.submission.digest, cache=cache)
+    model = folder / entry.model if entry.model else None
+    return ContainerEngine(image, runtime, gpu=gpu, model=model, inputs=entry.submission.requests.inputs)
 
 
 def device(job: RunJob, resolved: Resolved) -> str:
@@ -278,6 +295,6 @@ def device(job: RunJob, resolved: Resolved) -> str:
 @lru_cache(maxsize=1)
 def _references(root: str, content: str) -> ReferenceCache:
     """The cache of references that jobs of one worker share, as long as they are on one edition."""
-    from benchmark import scoring
+    from benchmark.references import ReferenceCache
 
-    return scoring.ReferenceCache()
+    return ReferenceCache()

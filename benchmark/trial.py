@@ -29,6 +29,7 @@ from benchmark.container.staging import InputFormat
 from benchmark.contract import Case, CaseRun, Method, RunRecord, Score, Socket, Task
 from benchmark.dataset import Edition
 from benchmark.errors import DataError, SubmissionError, UsageError
+from benchmark.references import ReferenceCache
 from benchmark.verdict import CaseVerdict, Compared, Verdict, conclusion, refusal
 
 Say = Callable[[str], None]
@@ -213,7 +214,7 @@ def judge(
             (kept / name).rename(folder / name)
     shutil.rmtree(folder / "runs")
 
-    cache = scoring.ReferenceCache()
+    cache = ReferenceCache()
     failed = {case.case: f"{case.code}: {case.reason}" for case in record.cases if case.code}
     scored = scoring.score_cases(
         task, edition, cases, _finder(folder / "predictions"), cache=cache, failed=failed, hints=True
@@ -241,7 +242,7 @@ def judge(
     )
 
 
-def compared(task: Task, edition: Edition, root: Path, cache: scoring.ReferenceCache) -> tuple[Compared, ...]:
+def compared(task: Task, edition: Edition, root: Path, cache: ReferenceCache) -> tuple[Compared, ...]:
     """The baselines that have been run and scored on this edition, on its canary cases, by name.
 
     What the store holds of the canary is taken as it is; metrics of a set, which it holds for the test cases alone, are taken
@@ -273,7 +274,7 @@ def _stored(task: Task, canary: Sequence[Case], key: str, root: Path) -> list[sc
 
 
 def _again(
-    task: Task, edition: Edition, canary: Sequence[Case], run: RunRecord, root: Path, cache: scoring.ReferenceCache
+    task: Task, edition: Edition, canary: Sequence[Case], run: RunRecord, root: Path, cache: ReferenceCache
 ) -> list[scoring.Aggregate]:
     failed = {case.case: f"{case.code}: {case.reason}" for case in run.cases if case.code}
     finder = _finder(store.run_folder(root, run.key) / "predictions")

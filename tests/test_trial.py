@@ -19,6 +19,7 @@ from benchmark.container.engine import CaseOutcome
 from benchmark.contract import CaseCost, Limits, Method
 from benchmark.dataset import Edition
 from benchmark.errors import DataError, InfrastructureError, SubmissionError, UsageError
+from benchmark.references import ReferenceCache
 from benchmark.tasks import TaskFolder
 from benchmark.verdict import Verdict
 from tests.container import base
@@ -147,9 +148,7 @@ def test_the_baselines_of_the_store_stand_beside(toy: TaskFolder, toy_edition: E
         scoring.score_run(toy.task, toy_edition, run, root)
         os.utime(store.run_folder(root, run.key) / "run.json", (len(digest), {"a": 1e9, "b": 2e9, "c": 3e9}[digest]))
         if digest == "b":
-            again = trial._again(
-                toy.task, toy_edition, toy_edition.split("canary"), run, root, scoring.ReferenceCache()
-            )
+            again = trial._again(toy.task, toy_edition, toy_edition.split("canary"), run, root, ReferenceCache())
     verdict = judge(toy, toy_edition, Model(7), tmp_path / "mine", root)
     assert [item.title for item in verdict.baselines] == ["Floor"]
     assert verdict.baselines[0].aggregates[0].value == 1.0  # the newest run; the other was off by 6

@@ -76,11 +76,10 @@ def scoring_payload(run: str, task: Task, edition: Edition, cases: Sequence[Case
 def scorer_version() -> str:
     """Version of the package and a hash of the code that turns files into numbers."""
     root = Path(benchmark.__file__).parent
-    parts = [root / name for name in ("geometry.py", "points.py", "validation.py", "scoring.py")]
+    parts = [root / name for name in ("geometry.py", "points.py", "validation.py", "references.py", "scoring.py")]
     parts += sorted(root.glob("metrics/*.py")) + sorted(root.glob("image/*.py"))
     parts += [root / "statistics" / "bootstrap.py"]  # ranks and audits are made anew from stored scores each time
     total = hashlib.sha256()
     for path in parts:
-        if path.exists():
-            total.update(path.name.encode() + b"\0" + path.read_bytes())
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"{benchmark.__version__}+{total.hexdigest()[:12]}"

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmark import dataset, inference, scoring, store, validation
+from benchmark import dataset, inference, references, scoring, store, validation
 from benchmark.container import ContainerEngine, Runtime, intake
 from benchmark.container.commands import OWNER_LABEL
 from benchmark.container.ownership import owner
-from benchmark.container.sandboxed import ContainerSession
+from benchmark.container.session import ContainerSession
 from benchmark.contract import Limits, Method
 from benchmark.dataset import Edition
 from benchmark.errors import CATALOGUE, SubmissionError
@@ -134,7 +134,7 @@ def offer(host: Host, edition: Edition, script: str, folder: Path) -> Path:
 def verdict(toy: TaskFolder, edition: Edition, output: Path) -> tuple[str, str]:
     """Code and sentence of the scorer for an output folder; empty where it can be scored."""
     case = edition.case(CASE)
-    reference = scoring.read_reference(toy.task, edition, case)
+    reference = references.read_reference(toy.task, edition, case)
     try:
         scoring.case_inputs(toy.task, case, reference, lambda _, one: validation.output_file(output, one))
     except SubmissionError as error:

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark import geometry, image, scoring, validation
+from benchmark import geometry, image, references, scoring, validation
 from benchmark.contract import Limits, Socket
 from benchmark.dataset import Edition
 from benchmark.errors import CATALOGUE, SubmissionError, in_words
@@ -54,8 +54,8 @@ def check(toy: TaskFolder, toy_edition: Edition) -> Callable[[Path], Checked]:
     """Read, check and score an output folder as the harness does; fails when anything but a `SubmissionError` comes out."""
     task = toy.task.model_copy(update={"limits": LIMITS})
     case = toy_edition.case(CASE)
-    cache = scoring.ReferenceCache()
-    grid = scoring.read_reference(task, toy_edition, case).grid
+    cache = references.ReferenceCache()
+    grid = references.read_reference(task, toy_edition, case).grid
     assert grid is not None and not geometry.difference(grid, GRID)
 
     def read(folder: Path) -> Checked:
@@ -65,7 +65,7 @@ def check(toy: TaskFolder, toy_edition: Edition) -> Callable[[Path], Checked]:
         tracemalloc.start()
         begin = time.process_time()
         try:
-            reference = scoring.read_reference(task, toy_edition, case)
+            reference = references.read_reference(task, toy_edition, case)
             try:
                 inputs = scoring.case_inputs(task, case, reference, finder)
             except SubmissionError as error:
