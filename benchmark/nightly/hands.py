@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark import inbox
-from benchmark.errors import InfrastructureError, SubmissionError
+from benchmark.errors import SubmissionError
 from benchmark.nightly.gather import Surroundings, engine_name
 from benchmark.nightly.state import Image
 from benchmark.nightly.work import Reproduce, Run, ScoreRun, TakeIn
@@ -92,29 +92,16 @@ class TakeInJob:
 
 def take_in(job: TakeInJob) -> Image:
     """Take the image in; what keys need of it. Raises what `container.intake` raises."""
-    from benchmark.container import ContainerEngine, find_engine, intake
+    from benchmark import jobs
 
-    entry = inbox.load(job.entry)
-    if entry is None:
-        raise InfrastructureError(
-            "image_gone",
-            f"there is no entry in {job.entry}",
-            action="Put it back from a copy, or have it handed in again.",
-        )
-    runtime = find_engine(job.engine)
-    reference = job.entry / entry.archive if entry.archive else entry.submission.image
+    entry = jobs.entry_in(job.entry)
     try:
-        image = intake(reference, runtime, digest=entry.submission.digest, cache=job.cache)
+        engine = jobs.container_of(job.entry, entry, job.engine, gpu=job.gpu, cache=job.cache)
     except SubmissionError:
         if inbox.intact(job.entry, entry):
             raise
-        raise InfrastructureError(
-            "image_gone",
-            f"{job.entry} does not hold what was handed in any more",
-            action="Put it back from a copy, or have it handed in again.",
-        ) from None
-    model = job.entry / entry.model if entry.model else None
-    return Image(image.digest, ContainerEngine(image, runtime, gpu=job.gpu, model=model).flags)
+        raise jobs.gone(f"{job.entry} does not hold what was handed in any more") from None
+    return Image(engine.digest, engine.flags)
 
 
 class MachineHands:

@@ -207,7 +207,7 @@ class Place:
         **more: Any,
     ) -> Entry:
         """Hand a submission in, on that day of April."""
-        requests = Requests(**{key: more.pop(key) for key in ("memory_mb", "gpu") if key in more})
+        requests = Requests(**{key: more.pop(key) for key in ("memory_mb", "gpu", "inputs") if key in more})
         method = Method(name=name, title=title or name.title(), team=team, **more)
         manifest = Submission(
             method=method, task="toy", task_version="1", image="x.tar", digest=DIGESTS[image], contact="a@b.c", requests=requests

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
-from benchmark import dataset, store
+import pytest
+
+from benchmark import dataset, jobs, store
 from benchmark.container import ContainerEngine, ImageRecord, Runtime
 from benchmark.container.process import ProcessEngine
 from benchmark.nightly import gather, outcomes
 from benchmark.nightly.config import Retries
+from benchmark.nightly.hands import TakeInJob, take_in
 from benchmark.nightly.plan import plan
+from benchmark.nightly.state import Image
 from benchmark.nightly.work import Plan
 from tests.nightly.scripted import DIGESTS, Place
 
@@ -158,6 +162,25 @@ def test_flags_that_a_plan_takes_for_granted_are_those_of_the_engines() -> None:
     assert (ProcessEngine.name,) == gather.PROCESS_FLAGS
     record = ImageRecord(digest=DIGESTS["a"], reference="x", location="x", user="1", uid=1, gid=1)
     assert "gpu" in ContainerEngine(record, Runtime(name="podman", executable="podman"), gpu="all").flags
+
+
+def test_an_image_is_taken_in_with_the_flags_that_it_is_run_with(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a run would come out under another key than it was planned under."""
+    runtime = Runtime(name="podman", executable="podman")
+    record = ImageRecord(digest=DIGESTS["a"], reference="x", location="x", user="1", uid=1, gid=1)
+    monkeypatch.setattr(jobs, "find_engine", lambda name: runtime)
+    monkeypatch.setattr(jobs, "intake", lambda *arguments, **options: record)
+    for number, asked in enumerate(({}, {"inputs": "nifti"}, {"inputs": "nifti", "gpu": True})):
+        folder = place.work.inbox / place.submit(f"n{number}", "a", **asked).id
+        gpu = "all" if asked.get("gpu") else ""
+        taken = take_in(TakeInJob(folder, "podman", gpu, place.work.root / "images"))
+        job = jobs.RunJob(
+            place.tasks / "toy", place.work.data, "phantom", place.work.store, entry=folder, engine="podman",
+            gpu=gpu or "none",
+        )  # fmt: skip
+        engine, digest = jobs.engine_of(job, jobs.resolve(job))
+        assert taken == Image(digest, engine.flags)  # type: ignore[attr-defined]
+        assert ("inputs nifti" in taken.flags) == ("inputs" in asked) and ("gpu" in taken.flags) == ("gpu" in asked)
 
 
 def test_the_plan_is_the_same_whatever_the_order_of_its_parts(place: Place) -> None:
