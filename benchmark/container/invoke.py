@@ -42,9 +42,14 @@ def invoke(host: str, port: int, seconds: float) -> None:
         raise SubmissionError("crashed", f"the server broke off the connection ({type(error).__name__})") from None
     finally:
         connection.close()
-    if answer.status != CREATED:
+    check_answer(answer.status, text)
+
+
+def check_answer(status: object, text: str) -> None:
+    """Raise `SubmissionError('crashed')` for any status but 201; `text` is the answer's body."""
+    if status != CREATED:
         detail = f": {text.strip().splitlines()[0][:200]}" if text.strip() else ""
-        raise SubmissionError("crashed", f"POST /invoke answered {answer.status}{detail}", expected="201")
+        raise SubmissionError("crashed", f"POST /invoke answered {status}{detail}", expected="201")
 
 
 def _status(host: str, port: int) -> int:

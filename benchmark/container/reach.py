@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.container import helper
+from benchmark.container.invoke import OK, check_answer
 from benchmark.container.records import Runtime
 from benchmark.errors import InfrastructureError, SubmissionError
 
 PORT = 4743
 """Grand Challenge's port."""
-OK, CREATED = 200, 201
 SCRIPT = Path(helper.__file__)
 ANSWER_BYTES = 64 * 1024
 POLL_SECONDS = 0.05
@@ -91,10 +91,7 @@ class Reach:
             raise SubmissionError("timeout", f"no answer within {seconds:g} s")
         if "error" in answer:
             raise SubmissionError("crashed", f"the server broke off the connection ({answer.get('text', '')})")
-        if answer.get("status") != CREATED:
-            text = str(answer.get("text", "")).strip()
-            detail = f": {text.splitlines()[0][:200]}" if text else ""
-            raise SubmissionError("crashed", f"POST /invoke answered {answer.get('status')}{detail}", expected="201")
+        check_answer(answer.get("status"), str(answer.get("text", "")))
 
     def _ask(self, line: str, seconds: float) -> dict[str, Any] | None:
         """One answer of the helper; None when there is none in time. A server that drips bytes does not move the deadline."""
