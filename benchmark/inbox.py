@@ -133,11 +133,7 @@ def place(manifest: Path, found: Submission, inbox: Path) -> tuple[Entry, bool]:
     """
     image, model = archive_of(manifest, found), model_of(manifest, found)
     weights = _weights(model) if model else []
-    content = {
-        "submission": found.model_dump(mode="json"),
-        "archive": sha256_of(image) if image else "",
-        "model": [[path.relative_to(model).as_posix(), sha256_of(path)] for path in weights] if model else [],
-    }
+    content = _content(found, image, model, weights)
     id = store.digest(content)
     target = inbox / id
     if (existing := load(target)) is not None:
@@ -164,6 +160,15 @@ def place(manifest: Path, found: Submission, inbox: Path) -> tuple[Entry, bool]:
             raise SubmissionError("image_changed", f"{image.name} changed while it was copied")
         atomic.write_json(folder / "entry.json", entry.model_dump(mode="json"))
     return entry, True
+
+
+def _content(found: Submission, image: Path | None, model: Path | None, weights: Sequence[Path]) -> dict[str, Any]:
+    """What an entry's id is the hash of."""
+    return {
+        "submission": found.model_dump(mode="json"),
+        "archive": sha256_of(image) if image else "",
+        "model": [[path.relative_to(model).as_posix(), sha256_of(path)] for path in weights] if model else [],
+    }
 
 
 def _weights(model: Path) -> list[Path]:
@@ -226,12 +231,11 @@ def sorted_out(inbox: Path) -> tuple[Sequence[Entry], dict[str, str]]:
 def intact(folder: Path, entry: Entry) -> bool:
     """Whether the folder of an entry still holds what was handed in: its id is the hash of that."""
     try:
-        image = sha256_of(folder / entry.archive) if entry.archive else ""
+        image = folder / entry.archive if entry.archive else None
         model = folder / entry.model if entry.model else None
-        weights = [[p.relative_to(model).as_posix(), sha256_of(p)] for p in _weights(model)] if model else []
+        content = _content(entry.submission, image, model, _weights(model) if model else [])
     except (OSError, SubmissionError):
         return False
-    content = {"submission": entry.submission.model_dump(mode="json"), "archive": image, "model": weights}
     return store.digest(content) == entry.id
 
 
