@@ -160,11 +160,6 @@ def score(job: ScoreJob) -> str:
     ).key
 
 
-def perform(job: Job) -> str:
-    """Run or score, whichever the job is."""
-    return run(job) if isinstance(job, RunJob) else score(job)
-
-
 def resolve(job: RunJob) -> Resolved:
     """Read the task and the submission that the job names; no engine is asked.
 

@@ -114,11 +114,6 @@ def permalink(base_url: str, edition: str, path: str) -> str:
     return f"{base_url}editions/{edition}/{quote(path, safe='/@')}"
 
 
-def newest_link(base_url: str, path: str) -> str:
-    """The address at which the newest edition shows the page."""
-    return f"{base_url}{quote(path, safe='/@')}"
-
-
 def bibtex(reference: Reference, edition: str, year: str, base_url: str = "") -> str:
     """A BibTeX entry; without a base URL the address is the edition's id and the path below the site."""
     address = permalink(base_url, edition, reference.path)

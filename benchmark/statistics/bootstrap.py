@@ -185,12 +185,6 @@ class Intervals:
         return Interval(float(self.low[column]), float(self.high[column]), self.method[column])
 
 
-def percentile_interval(draws: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Equal-tailed percentiles of the drawn values."""
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def widened_interval(draws: Floats, sampling: Resampling, level: float = LEVEL) -> tuple[float, float]:
     """Percentiles of the drawn values of any statistic, widened for the number of units. Undefined draws (NaN) are left out;
     NaN ends where all are."""
