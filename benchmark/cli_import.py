@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark import console, dataset, tasks
+from benchmark import console, dataset, secret, tasks
 from benchmark.cli_options import TaskDirs, Work, say, workplace
 from benchmark.errors import UsageError
 from benchmark.tasks import TaskFolder
@@ -82,11 +82,11 @@ def _import_dicom(
     **fields: str,
 ) -> None:
     from benchmark.dicom import importing, mapping, report
-    from benchmark.dicom.pseudonyms import Pseudonyms, load_key
+    from benchmark.dicom.pseudonyms import Pseudonyms
 
     wanted = mapping.read(map_file) if map_file else mapping.Mapping()
     wanted = mapping.with_options(wanted, rules["series"], rules["values"], rules["attributes"], **fields)
-    pseudonyms = Pseudonyms(load_key(place.root / "secrets" / "deidentification.key"))
+    pseudonyms = Pseudonyms(secret.load_key(place.root / "secrets" / "deidentification.key"))
     with console.Bars() as bars:
         found = importing.plan(path, folder.task, wanted, pseudonyms, deidentified=deidentify, progress=bars.update)
     for note in found.notes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark import atomic, cli_participant, console, dataset, store, tasks
+from benchmark import atomic, cli_participant, console, dataset, secret, store, tasks
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
 from benchmark.cli_options import edition as edition_of
 from benchmark.contract import SPLITS, RunRecord, Score, Task
@@ -189,7 +189,7 @@ def _write(
         scores,
         parts,
         site=site,
-        key=making.load_key(key),
+        key=secret.load_key(key),
         submission=submission,
         digest=digest,
         engine=engine,

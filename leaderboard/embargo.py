@@ -10,16 +10,12 @@ From the day on the row says who it is, and keeps its address. Editions from bef
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date as Date
 from pathlib import Path
 
+from benchmark import secret
 from benchmark.contract import Method, Row, Score
 from benchmark.errors import CATALOGUE, DataError
 from leaderboard.records import BoardData
@@ -33,38 +29,12 @@ DIGITS = 12
 
 def load_key(store: Path) -> bytes:
     """The store's key; made when there is none. Raises `DataError` when the file is not what this made."""
-    path = store / KEY_FILE
-    if not path.exists():
-        store.mkdir(parents=True, exist_ok=True)
-        partial = store / f".{KEY_FILE}.{secrets.token_hex(8)}.partial"
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(secrets.token_hex(32) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            os.link(partial, path)  # unlike a rename it does not replace a key that another process made meanwhile
-        except FileExistsError:
-            pass
-        finally:
-            partial.unlink()
-    text = path.read_text("ascii", errors="replace").strip()
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise DataError(
-            "record_invalid",
-            f"{path} holds no key",
-            expected="64 hexadecimal digits",
-            action="Put it back from a copy.",
-        )
-    return bytes.fromhex(text)
+    return secret.load_key(store / KEY_FILE)
 
 
 def pseudonym(name: str, key: bytes) -> str:
     """What a submission is called as long as it is anonymous, and its address for ever."""
-    return f"anon-{_keyed('name', name, key)[:DIGITS]}"
-
-
-def _keyed(kind: str, text: str, key: bytes) -> str:
-    return hmac.new(key, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()
+    return f"anon-{secret.keyed(key, 'name', name)[:DIGITS]}"
 
 
 def hidden(method: Method, today: Date) -> bool:
@@ -118,7 +88,9 @@ def veiled_board(data: BoardData, real: Mapping[str, Method], key: bytes) -> Boa
 
 def _veiled_row(row: Row, method: Method | None, key: bytes) -> Row:
     words = [w.casefold() for w in (method.name, method.title, method.team) if w] if method else []
-    withheld = {name: f"withheld-{_keyed(name, getattr(row, name), key)[:20]}" for name in ("run", "score", "digest")}
+    withheld = {
+        name: f"withheld-{secret.keyed(key, name, getattr(row, name))[:20]}" for name in ("run", "score", "digest")
+    }
     flags = tuple(
         "A remark on this run is withheld until the embargo ends." if any(w in flag.casefold() for w in words) else flag
         for flag in row.flags

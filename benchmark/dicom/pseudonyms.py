@@ -6,15 +6,9 @@ work folder and is never part of an edition. The same key gives the same names, 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
-import re
-import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmark.errors import DataError
+from benchmark import secret
 
 DIGITS = 16
 """Hexadecimal digits of a pseudonym: 64 bits."""
@@ -43,31 +37,4 @@ class Pseudonyms:
         return self._digest("content", *parts)
 
     def _digest(self, kind: str, *parts: str) -> str:
-        text = "\0".join((kind, *parts))
-        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
-
-
-def load_key(path: Path) -> bytes:
-    """The key in this file, readable by its owner alone; made when there is none. Raises `DataError` when it is no key."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(secrets.token_hex(32) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            os.link(partial, path)  # unlike a rename it does not replace a key that another process made meanwhile
-        except FileExistsError:
-            pass
-        finally:
-            partial.unlink()
-    text = path.read_text("ascii", errors="replace").strip()
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise DataError(
-            "record_invalid",
-            f"{path} holds no key",
-            expected="64 hexadecimal digits",
-            action="Put it back from a copy.",
-        )
-    return bytes.fromhex(text)
+        return secret.keyed(self.key, kind, *parts)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import math
-import os
 import platform
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import benchmark
-from benchmark import metrics, store
+from benchmark import metrics, secret, store
 from benchmark.contract import Case, Score, Task
 from benchmark.dataset import Edition
-from benchmark.errors import CATALOGUE, DataError, UsageError
+from benchmark.errors import CATALOGUE, UsageError
 from benchmark.fairness import UNKNOWN
 from benchmark.federation.bundle import (
     Bundle,
@@ -43,29 +38,9 @@ DIGITS = 4
 """Digits of a probability that leaves: enough for FROC, and 13 bits a mark for a model that would write into them."""
 
 
-def load_key(path: Path) -> bytes:
-    """The site's secret key; made when there is none, readable by its owner alone. It never leaves the house.
-
-    Raises `DataError('record_invalid')` when the file is no key.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(secrets.token_hex(32) + "\n")
-    text = path.read_text("ascii", errors="replace").strip()
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise DataError(
-            "record_invalid",
-            f"{path} holds no key",
-            expected="64 hexadecimal digits",
-            action="Put it back from a copy.",
-        )
-    return bytes.fromhex(text)
-
-
 def keyed(key: bytes, *words: str) -> str:
     """64 bits that only a holder of the key can make, or test a guess of."""
-    return hmac.new(key, "\0".join(words).encode(), hashlib.sha256).hexdigest()[:16]
+    return secret.keyed(key, *words)[:16]
 
 
 def metrics_hash(task: Task) -> str:

@@ -177,15 +177,6 @@ def test_features_of_images_stay_in_the_house_and_marks_may_leave(north: Hospita
     assert scan.hits == (0.1235, None) and scan.false_positives == (0.9877, 0.5) and scan.highest == 0.9877
 
 
-def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "federation.key"
-    key = making.load_key(path)
-    assert making.load_key(path) == key and len(key) == 32 and path.stat().st_mode & 0o777 == 0o600
-    path.write_text("no key")
-    with pytest.raises(DataError, match="holds no key"):
-        making.load_key(path)
-
-
 def test_the_bundle_in_the_docs_is_one(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "federated.md").read_text("utf-8")
     (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
