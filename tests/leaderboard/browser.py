@@ -20,6 +20,9 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
 
+PATIENCE = 100
+"""Seconds that Chromium may take for an answer: a machine with other work on it is slow, not broken."""
+
 
 def find() -> str | None:
     """Path of an installed Chromium, or None. `RuntimeError` where RADBENCH_REQUIRE says that there must be one, as in CI."""
@@ -51,7 +54,7 @@ class Page:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._receive(30)
+            answer = self._receive(PATIENCE)
             if answer.get("id") == self._last:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
@@ -106,12 +109,12 @@ class Page:
         # Between two addresses that differ in the fragment alone a browser would not load anything.
         self._send("Page.navigate", {"url": "about:blank"})
         while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
-            self._note(self._receive(30))
+            self._note(self._receive(PATIENCE))
         self._events.clear()
         address = path.resolve().as_uri() + (f"#{fragment}" if fragment else "")
         self._send("Page.navigate", {"url": address})
         while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
-            self._note(self._receive(30))
+            self._note(self._receive(PATIENCE))
 
     def evaluate(self, expression: str) -> Any:
         """Value of a JavaScript expression in the page."""
@@ -119,6 +122,14 @@ class Page:
         if "exceptionDetails" in result:
             raise RuntimeError(str(result["exceptionDetails"]))
         return result["result"].get("value")
+
+    def until(self, condition: str) -> None:
+        """Wait until a JavaScript expression holds in the page; `RuntimeError` where it does not come to hold."""
+        self.evaluate(
+            "new Promise((done, failed) => { const end = Date.now() + 60000; (function look() { "
+            f"if ({condition}) done(true); else if (Date.now() > end) failed(new Error('not in time')); "
+            "else setTimeout(look, 20); })() })"
+        )
 
     def press(self, key: str, code: int) -> None:
         """Press and release a key."""

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-import boards
 import browser
 import pytest
 
-from leaderboard import site
-
 AXE = Path(str(resources.files("axe_playwright_python") / "axe.min.js"))
 """axe-core as that package carries it (MPL-2.0; a dependency of the tests alone). Nothing else of the package is used."""
-
-pytestmark = pytest.mark.skipif(
-    browser.find() is None, reason="NO BROWSER: install Chromium (Debian: apt-get install chromium)"
-)
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -53,19 +45,6 @@ STATES = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("axe") / "site"
-    site.publish(root, [boards.heads(), boards.slab(), boards.many()], date="2026-11-21")
-    return root
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    with browser.page(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
 def problems(tab: browser.Page) -> list[str]:
     tab.evaluate(AXE.read_text("utf-8") + "; true")
     tab.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
@@ -74,19 +53,17 @@ def problems(tab: browser.Page) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_serious(root: Path, tab: browser.Page, path: str, dark: bool) -> None:
+def test_nothing_serious(root: Path, chromium: browser.Page, path: str, dark: bool) -> None:
     fragment, ready = STATES.get(path, ("", ""))
-    tab.open(root / path, dark=dark, fragment=fragment)
+    chromium.open(root / path, dark=dark, fragment=fragment)
     if ready:
-        tab.evaluate(
-            f"new Promise(done => {{ (function look() {{ if ({ready}) done(1); else setTimeout(look, 20); }})() }})"
-        )
-    assert problems(tab) == []
+        chromium.until(ready)
+    assert problems(chromium) == []
 
 
-def test_the_check_finds_what_is_wrong(tmp_path: Path, tab: browser.Page) -> None:
+def test_the_check_finds_what_is_wrong(tmp_path: Path, chromium: browser.Page) -> None:
     page = tmp_path / "bad.html"
     page.write_text("<!doctype html><title>x</title><img src='a.png'><p style='color:#ccc'>pale</p><button></button>")
-    tab.open(page)
-    found = " ".join(problems(tab))
+    chromium.open(page)
+    found = " ".join(problems(chromium))
     assert "image-alt" in found and "color-contrast" in found and "button-name" in found and "html-has-lang" in found

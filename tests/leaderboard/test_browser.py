@@ -1,44 +1,13 @@
 """The site in a real browser: it loads from disk, sorts, reads without JavaScript, fits a phone, asks no other host."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import boards
 import browser
 import pytest
 
-from leaderboard import site
-
-pytestmark = pytest.mark.skipif(
-    browser.find() is None,
-    reason="NO BROWSER: install Chromium (Debian: apt-get install chromium) to check the pages as a reader sees them",
-)
-
 RANKS = "[...document.querySelectorAll('table.board tbody tr')].map(r => r.dataset.name).join(' ')"
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("browser") / "site"
-    site.publish(root, [boards.heads(), boards.slab(), boards.many()], date="2026-11-21")
-    return root
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    with browser.page(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def quiet(tab: browser.Page) -> Iterator[None]:
-    """No test may leave a console message, a failed load or a request to anything but the disk."""
-    tab.problems.clear()
-    tab.requests.clear()
-    yield
-    assert tab.problems == []
-    assert [url for url in tab.requests if not url.startswith("file:")] == []
 
 
 def test_every_page_loads_with_its_pictures_and_style(root: Path, tab: browser.Page) -> None:
@@ -136,14 +105,6 @@ def press(tab: browser.Page, label: str) -> None:
     )
 
 
-def settled(tab: browser.Page, condition: str, seconds: float = 8) -> None:
-    """Wait until a condition holds in the page."""
-    tab.evaluate(
-        f"new Promise((done, failed) => {{ const end = Date.now() + {seconds * 1000}; (function look() {{ "
-        f"if ({condition}) done(true); else if (Date.now() > end) failed(new Error('not in time')); else setTimeout(look, 20); }})() }})"
-    )
-
-
 def test_rows_are_found_and_filtered_and_the_address_brings_it_back(root: Path, tab: browser.Page) -> None:
     page = root / "tasks/denoising/index.html"
     tab.open(page)
@@ -154,13 +115,13 @@ def test_rows_are_found_and_filtered_and_the_address_brings_it_back(root: Path, 
     assert tab.evaluate("document.querySelector('.count').textContent") == "2 of 5 rows"
     tab.evaluate("(() => { const i = document.querySelector('.tools input[type=search]'); i.value = 'Conditional VAE'; "
                  "i.dispatchEvent(new Event('input')); })()")  # fmt: skip
-    settled(tab, f"{VISIBLE} === 'vae'")
+    tab.until(f"{VISIBLE} === 'vae'")
     tab.evaluate("document.querySelectorAll('table.board thead button')[4].click()")
-    settled(tab, "location.hash.includes('sort')")
+    tab.until("location.hash.includes('sort')")
     kept = tab.evaluate("location.hash")
     assert tab.evaluate(HASH) == "#kind=generative&q=Conditional VAE&sort=mae:ascending"
     tab.open(page, fragment=kept[1:])
-    settled(tab, "document.querySelector('th[aria-sort]')")
+    tab.until("document.querySelector('th[aria-sort]')")
     assert tab.evaluate(VISIBLE) == "vae"
     assert tab.evaluate("document.querySelector('th[aria-sort]').dataset.metric") == "mae"
     assert tab.evaluate("document.querySelector('.tools input[type=search]').value") == "Conditional VAE"
@@ -182,8 +143,7 @@ def test_two_rows_are_compared_case_by_case(root: Path, tab: browser.Page) -> No
     tab.open(root / "tasks/mri_to_ct/index.html")
     for name in ("unet", "water"):
         tab.evaluate(f"document.querySelector('tr[data-name={name}] .pick input').click()")
-    settled(
-        tab,
+    tab.until(
         "document.querySelector('[data-wins=mae]') && document.querySelector('[data-wins=mae]').textContent !== '…'",
     )
     text = tab.evaluate("document.querySelector('.compare').textContent")
@@ -208,12 +168,12 @@ def test_a_subgroup_takes_the_place_of_all_cases(root: Path, tab: browser.Page) 
     tab.open(root / "tasks/mri_to_ct/index.html", fragment="group=sex.1")
     value = "document.querySelector('tr[data-name=unet] td.metric .value').textContent"
     wanted = boards.heads(canaries=0).board.rows[0].fairness.gap("sex", "mae").values[1].value
-    settled(tab, f"{value} === '{wanted:.1f}'")
+    tab.until(f"{value} === '{wanted:.1f}'")
     assert "Sex: male alone, n = 5" in tab.evaluate("document.querySelector('main').textContent")
     tab.evaluate(
         "(() => { const s = [...document.querySelectorAll('.tools select')].pop(); s.value = ''; s.dispatchEvent(new Event('change')); })()"
     )
-    settled(tab, f"{value} === '52.2'")
+    tab.until(f"{value} === '52.2'")
     assert tab.evaluate(HASH) == ""
 
 
@@ -229,7 +189,7 @@ def test_the_script_draws_bars_where_the_page_drew_them(root: Path, tab: browser
         ("", "document.querySelector('.tools + .small').hidden"),
     ):
         tab.evaluate(f"(() => {{ const s = {select}; s.value = '{group}'; s.dispatchEvent(new Event('change')); }})()")
-        settled(tab, condition)
+        tab.until(condition)
         if group:
             assert tab.evaluate(bars) != before[0]
     assert (tab.evaluate(bars), tab.evaluate(texts)) == before
@@ -268,9 +228,9 @@ def test_a_long_board_has_pages_and_the_script_brings_them_together(root: Path, 
     assert tab.evaluate(rows) == 50
     assert not any(url.endswith("rows.js") for url in tab.requests)
     tab.evaluate("document.querySelectorAll('table.board thead button')[2].click()")  # MAE, best first
-    settled(tab, f"{rows} === 120")
+    tab.until(f"{rows} === 120")
     tab.evaluate("document.querySelectorAll('table.board thead button')[2].click()")  # worst first
-    settled(tab, "document.querySelector('table.board tbody tr').dataset.name === 'model-119'")
+    tab.until("document.querySelector('table.board tbody tr').dataset.name === 'model-119'")
     own = "document.querySelector('tr[data-name=model-119]')"
     assert "Model 119" in tab.evaluate(f"{own}.textContent") and "tied with Model 118" in tab.evaluate(
         f"{own}.textContent"
@@ -292,7 +252,7 @@ def test_the_viewer_shows_the_scored_values_in_every_plane(root: Path, tab: brow
     tab.open(page)
     assert not any("/cases/" in url and url.endswith(".js") for url in tab.requests), "nothing is loaded unasked"
     tab.evaluate("document.querySelector('.viewer button').click()")
-    settled(tab, "document.querySelector('.viewer').dataset.ready === '1'")
+    tab.until("document.querySelector('.viewer').dataset.ready === '1'")
     assert tab.evaluate("document.querySelectorAll('.panes canvas').length") == 4
     data = boards.heads()
     canary = data.canary[1]
@@ -303,7 +263,7 @@ def test_the_viewer_shows_the_scored_values_in_every_plane(root: Path, tab: brow
         "plane=sagittal&slice=15": lambda u, v: (19 - v, u, 15),
     }.items():
         tab.open(page, fragment=f"model=gan&{state}")
-        settled(tab, "document.querySelector('.viewer').dataset.ready")
+        tab.until("document.querySelector('.viewer').dataset.ready")
         for u, v in ((12, 9), (4, 14)):
             columns, lines = 24, 24 if "axial" in state else 20
             tab.evaluate(
@@ -319,7 +279,7 @@ def test_the_viewer_shows_the_scored_values_in_every_plane(root: Path, tab: brow
 def test_windows_and_slices_of_the_viewer_change_the_picture_and_the_address(root: Path, tab: browser.Page) -> None:
     page = root / "tasks/mri_to_ct/cases/canary-2/index.html"
     tab.open(page, fragment="model=unet")
-    settled(tab, "document.querySelector('.viewer').dataset.ready")
+    tab.until("document.querySelector('.viewer').dataset.ready")
     grey = (
         "(() => { const c = document.querySelectorAll('.panes canvas')[1], o = document.createElement('canvas'); o.width = o.height = 1;"
         "const x = o.getContext('2d', {willReadFrequently: true}); x.drawImage(c, -c.width / 2, -c.height / 2);"
@@ -332,13 +292,13 @@ def test_windows_and_slices_of_the_viewer_change_the_picture_and_the_address(roo
         "(() => { const s = [...document.querySelectorAll('.controls select')]"
         ".find(s => [...s.options].some(o => o.text === 'Brain')); s.value = '0,80'; s.dispatchEvent(new Event('change')); })()"
     )
-    settled(tab, f"{ready} !== '{count}'")
+    tab.until(f"{ready} !== '{count}'")
     assert tab.evaluate(grey) == pytest.approx(255 * 8 / 80, abs=6)
     assert "window=0,80" in tab.evaluate(HASH)
     tab.evaluate(
         "(() => { const r = document.querySelector('.controls input[type=range]'); r.value = '3'; r.dispatchEvent(new Event('input')); })()"
     )
-    settled(tab, "location.hash.includes('slice=3')")
+    tab.until("location.hash.includes('slice=3')")
     assert tab.evaluate("document.querySelector('.controls output').textContent") == "4 of 20"
 
 

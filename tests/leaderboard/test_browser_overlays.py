@@ -1,6 +1,5 @@
 """Contours and rings in the viewer: where they are, on which slices, and that they can be turned off and stay so in the address."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import browser
@@ -8,10 +7,6 @@ import places
 import pytest
 
 from leaderboard import site
-
-pytestmark = pytest.mark.skipif(
-    browser.find() is None, reason="NO BROWSER: install Chromium (Debian: apt-get install chromium)"
-)
 
 READY = "document.querySelector('.viewer').dataset.ready"
 ORANGE, BLUE, YELLOW = (230, 159, 0), (86, 180, 233), (240, 228, 66)
@@ -22,28 +17,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("overlays") / "site"
     site.publish(root, [places.chest("<b>Model</b>"), places.labelled()], date="2026-11-21")
     return root
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    with browser.page(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def quiet(tab: browser.Page) -> Iterator[None]:
-    tab.problems.clear()
-    tab.requests.clear()
-    yield
-    assert tab.problems == []
-    assert [url for url in tab.requests if not url.startswith("file:")] == []
-
-
-def wait(tab: browser.Page, condition: str) -> None:
-    tab.evaluate(
-        f"new Promise((done, failed) => {{ const end = Date.now() + 8000; (function look() {{ if ({condition}) done(true); "
-        "else if (Date.now() > end) failed(new Error('not in time')); else setTimeout(look, 20); })() })"
-    )
 
 
 def painted(tab: browser.Page, pane: int, colour: tuple[int, int, int]) -> dict[str, float]:
@@ -63,13 +36,13 @@ def painted(tab: browser.Page, pane: int, colour: tuple[int, int, int]) -> dict[
 def toggle(tab: browser.Page, layer: str) -> None:
     before = tab.evaluate(READY)
     tab.evaluate(f"document.querySelector('.controls input[data-layer={layer}]').click()")
-    wait(tab, f"{READY} !== '{before}'")
+    tab.until(f"{READY} !== '{before}'")
 
 
 def test_contours_can_be_turned_off_one_by_one(root: Path, tab: browser.Page) -> None:
     page = root / "tasks/tumours/cases/canary-1/index.html"
     tab.open(page, fragment="model=near")
-    wait(tab, READY)
+    tab.until(READY)
     assert tab.evaluate("document.querySelector('.controls output').textContent") == "4 of 6"
     orange, blue = painted(tab, 1, ORANGE), painted(tab, 1, BLUE)
     # Reference: columns and rows 5 to 15 of 30 and 20; the prediction lacks column 5 and has a spot at columns 20 to 22.
@@ -84,14 +57,14 @@ def test_contours_can_be_turned_off_one_by_one(root: Path, tab: browser.Page) ->
     assert painted(tab, 1, BLUE)["n"] == 0
     assert "off=prediction,reference" in tab.evaluate("decodeURIComponent(location.hash)")
     tab.open(page, fragment="model=near&off=reference")
-    wait(tab, READY)
+    tab.until(READY)
     assert painted(tab, 1, ORANGE)["n"] == 0 and painted(tab, 1, BLUE)["n"] > 100
     assert not tab.evaluate("document.querySelector('.controls input[data-layer=reference]').checked")
 
 
 def test_the_disagreement_has_the_colour_of_who_has_it(root: Path, tab: browser.Page) -> None:
     tab.open(root / "tasks/tumours/cases/canary-1/index.html", fragment="model=near")
-    wait(tab, READY)
+    tab.until(READY)
     missed, added = painted(tab, 2, ORANGE), painted(tab, 2, BLUE)
     assert missed["left"] > 4.5 / 30 and missed["right"] < 6.5 / 30
     assert added["left"] > 19.5 / 30 and added["right"] < 22.5 / 30
@@ -115,7 +88,7 @@ def test_rings_and_marks_are_on_the_slices_they_belong_to(root: Path, tab: brows
     for slice_, radius in ((10, 6.0), (12, 20**0.5), (8, 20**0.5), (13, 0.0)):
         # At 13 the big nodule just ends (6 mm above its middle); the small one, at slice 15, ends there too (4 mm).
         tab.open(page, fragment=f"model=good&off=prediction&slice={slice_}")
-        wait(tab, READY)
+        tab.until(READY)
         found = painted(tab, 1, ORANGE)
         if radius == 0:
             assert found["n"] == 0
@@ -124,27 +97,27 @@ def test_rings_and_marks_are_on_the_slices_they_belong_to(root: Path, tab: brows
         assert found["left"] * 80 == pytest.approx(30.5 - radius, abs=0.5)
         assert found["bottom"] * 60 == pytest.approx(30.5 + radius, abs=0.5)
     tab.open(page, fragment="model=good&slice=10")
-    wait(tab, READY)
+    tab.until(READY)
     assert painted(tab, 1, BLUE)["n"] > 50 and painted(tab, 1, YELLOW)["n"] > 50
     tab.open(page, fragment="model=good&slice=16&off=reference")
-    wait(tab, READY)
+    tab.until(READY)
     assert painted(tab, 1, BLUE)["n"] > 50 and painted(tab, 1, YELLOW)["n"] == 0, "the hit on the small one alone"
 
 
 def test_a_nodule_is_gone_to_and_other_planes_show_it(root: Path, tab: browser.Page) -> None:
     page = root / "tasks/nodules/cases/canary-1/index.html"
     tab.open(page, fragment="model=good&off=prediction")
-    wait(tab, READY)
+    tab.until(READY)
     before = tab.evaluate(READY)
     tab.evaluate(
         "(() => { const s = [...document.querySelectorAll('.controls select')]"
         ".find(s => [...s.options].some(o => o.text === '2 (8.0 mm)'));"
         " s.value = '2'; s.dispatchEvent(new Event('change')); })()"
     )
-    wait(tab, f"{READY} !== '{before}'")
+    tab.until(f"{READY} !== '{before}'")
     assert tab.evaluate("document.querySelector('.controls output').textContent") == "16 of 20"
     tab.open(page, fragment="model=good&off=prediction&plane=coronal&slice=30")
-    wait(tab, READY)
+    tab.until(READY)
     found = painted(tab, 1, ORANGE)
     assert found["left"] * 80 == pytest.approx(24.5, abs=0.5)
     assert found["bottom"] * 40 == pytest.approx(40 - 21 + 6, abs=0.7), "the head is at the top"
@@ -152,6 +125,6 @@ def test_a_nodule_is_gone_to_and_other_planes_show_it(root: Path, tab: browser.P
 
 def test_titles_are_shown_as_they_are_written(root: Path, tab: browser.Page) -> None:
     tab.open(root / "tasks/nodules/cases/canary-1/index.html", fragment="model=good")
-    wait(tab, READY)
+    tab.until(READY)
     assert tab.evaluate("document.querySelector('.controls select').options[0].text") == "<b>Model</b>"
     assert tab.evaluate("document.querySelectorAll('.controls b').length") == 0
