@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,6 @@ JSON_MB = 16
 """Largest JSON output in MiB, whatever the task allows for volumes: parsed, it takes forty times the memory."""
 LEAST_VOXELS = 2**22
 """Volumes of so many voxels are read whatever the reference's size."""
-
-Reader = Callable[[Case, Socket], Path]
-"""Finds the file of a case's output socket; raises `SubmissionError` when there is none or more than one."""
 
 
 def output_file(folder: Path, socket: Socket) -> Path:

@@ -10,7 +10,6 @@ from leaderboard.charts.svg import Axis, c, el, marker, text
 from leaderboard.scale import PAD, WIDTH, Scale, Side
 
 HEIGHT = 16
-MIDDLE = HEIGHT / 2
 END = WIDTH - PAD
 
 _ENDS = f'<path class="ends" d="M{c(PAD)} 1v14M{c(END)} 1v14"/><path class="base" d="M{c(PAD)} 8H{c(END)}"/>'
