@@ -2,7 +2,7 @@
 
 It answers whether a row could be had again today: the image is still there, the machine still does what it did, and the model
 gives the same outputs. It never changes the archived run, a score or an attempt. Whose turn it is, and what a night does about the
-answer, is in `benchmark.nightly.turn`.
+answer, is in `benchmark.nightly.turns` and `reproducing`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import filecmp
 import math
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class ReproduceJob:
     key: str
     """Inference key of the archived run."""
     scratch: Path
-    """Folder for what comes out; emptied before and removed after."""
+    """What comes out lies beside it, in a folder of this name and a suffix, which is removed after."""
     when: str
     """Day, for the record."""
     tolerance: float = TOLERANCE
@@ -81,24 +82,29 @@ def again(
     tolerance: float = TOLERANCE,
     say: Callable[[int, int], None] | None = None,
 ) -> Reproduction:
-    """Run `digest` on the edition below `scratch`, compare with the run of the store `root`, and leave nothing behind.
+    """Run `digest` on the edition in a folder of its own, `<scratch>-…`, compare with the run of the store `root`, and leave nothing
+    behind: what a killed process left of such folders goes too.
 
     `task` has the limits that the archived run had. Raises `InfrastructureError('worker_unfit')` when key and hence image, inputs,
     limits or engine are not those of the archived run, and what `inference.run` raises.
     """
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    for old in scratch.parent.glob(f"{scratch.name}-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    # A new one each time: a worker whose night was killed may still be at the last, and removes it when it ends.
+    own = Path(tempfile.mkdtemp(prefix=f"{scratch.name}-", dir=scratch.parent))
     try:
         report = (lambda _, done, total: say(done, total)) if say else None
-        record = inference.run(task, edition, method, digest, engine, root=scratch, progress=report)
+        record = inference.run(task, edition, method, digest, engine, root=own, progress=report)
         if record.key != archived.key:
             raise InfrastructureError(
                 "worker_unfit",
                 f"run {archived.key} came out under the key {record.key}",
                 expected="the image, inputs, limits and engine of the archived run",
             )
-        return compare(task, edition, archived, record, root, scratch, when=when, tolerance=tolerance)
+        return compare(task, edition, archived, record, root, own, when=when, tolerance=tolerance)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
 
 
 @dataclass(frozen=True)
