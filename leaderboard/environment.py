@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from leaderboard import costs, exports, fairnesspages, marks, numbers, pictures
-from leaderboard.views import MODELS, STATUS, about
+from leaderboard.views import about
 
 HERE = Path(__file__).parent
 
@@ -42,11 +42,8 @@ def _environment() -> jinja2.Environment:
         "ASSETS": Markup(marks.ASSETS),
         "FEED": Markup(marks.FEED),
         "BANNER": Markup(marks.BANNER),
-        "DATE": Markup(marks.DATE),
         "EDITION": Markup(marks.EDITION),
-        "MODELS": MODELS,
         "NOT_MEASURED": costs.NOT_MEASURED,
-        "STATUS": STATUS,
         "STRIP_CELLS": STRIP_CELLS,
         "STOPS": pictures.stops(),
         "about": about,
@@ -57,8 +54,6 @@ def _environment() -> jinja2.Environment:
         "percent": numbers.percent,
         "rank": numbers.rank,
         "p_value": fairnesspages.p_text,
-        # For text that holds marks: escaped, but not cleaned.
-        "shown": lambda text: Markup(escape(text)),
         "repr": repr,
     }
     return environment

@@ -12,7 +12,7 @@
   function all() {
     if (complete || !tools.dataset.rows) return Promise.resolve();
     return radbench.load("rows", tools.dataset.rows).then(function (data) {
-      var model = body.rows[0], base = "";
+      var model = body.rows[0];
       data.rows.forEach(function (item) {
         if (row(item.name)) return;
         var r = model.cloneNode(true);
@@ -28,7 +28,7 @@
         if (item.rankSpan !== item.rankText) rank.appendChild(make("span", { class: "small", text: item.rankSpan }));
         var head = r.cells[1];
         head.textContent = "";
-        var link = make("a", { href: base + "submissions/" + item.name + "/index.html", text: item.title });
+        var link = make("a", { href: "submissions/" + item.name + "/index.html", text: item.title });
         head.appendChild(link);
         head.appendChild(make("span", { class: "small", text: item.about }));
         if (item.tied) head.appendChild(make("span", { class: "small tied", text: item.tied }));

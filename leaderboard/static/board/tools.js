@@ -75,7 +75,7 @@
     if (event.detail.table !== table) return;
     set("sort", event.detail.direction ? event.detail.metric + ":" + event.detail.direction : "");
   });
-    build();
+  build();
   var scatter = document.getElementById("scatter");
   var drawn = metrics.filter(function (h) { return h.dataset.low; });
   if (scatter && drawn.length > 1) board.plot("scatter", "x", "y", drawn[0].dataset.metric, drawn[1].dataset.metric, true);

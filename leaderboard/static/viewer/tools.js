@@ -15,8 +15,6 @@
     return (Number(text) === 0 ? "0" : text).replace("-", "−");
   }
 
-  // ---- values ----
-
   // ---- controls ----
 
   var controls = make("div", { class: "controls" }), panes = {}, grid = make("div", { class: "panes" });
@@ -27,12 +25,7 @@
   var preset, current = null;
 
   function select(label, options, chosen, changed) {
-    var node = make("select");
-    options.forEach(function (o) { node.appendChild(make("option", { value: o[0], text: o[1] })); });
-    node.value = chosen;
-    node.addEventListener("change", function () { changed(node.value); });
-    controls.appendChild(make("label", { text: label + " " }, [node]));
-    return node;
+    return controls.appendChild(radbench.dom.chooser(label, options, chosen, changed)).querySelector("select");
   }
 
   var PANES = {
@@ -97,15 +90,14 @@
     if (spec.kind !== "image") {
       var drawn = make("fieldset", {}, [make("legend", { text: spec.kind === "labels" ? "Contours" : "Signs" })]);
       [["reference", "Reference"], ["prediction", "Prediction"]].forEach(function (layer) {
-        var box = make("input", { type: "checkbox", "data-layer": layer[0] });
-        box.checked = on(layer[0]);
-        box.addEventListener("change", function () {
+        var box = radbench.dom.check(layer[1], on(layer[0]), function (checked) {
           var off = (state.off || "").split(",").filter(function (name) { return name && name !== layer[0]; });
-          if (!box.checked) off.push(layer[0]);
+          if (!checked) off.push(layer[0]);
           state.off = off.sort().join(",");
           render();
         });
-        drawn.appendChild(make("label", {}, [box, document.createTextNode(layer[1])]));
+        box.firstChild.dataset.layer = layer[0];
+        drawn.appendChild(box);
       });
       controls.appendChild(drawn);
     }
