@@ -191,11 +191,10 @@ def verify(
 
     With --work (or without SITE) the ledger in the work folder is checked too, also against the heads that the site notes.
     """
-    from benchmark import publishing
     from leaderboard import verification
 
     place = workplace(work)
-    book = place.root / publishing.LEDGER if work is not None or site is None else None
+    book = place.ledger if work is not None or site is None else None
     found = verification.verify(site or place.site, book)
     if as_json:
         print_json(dataclasses.asdict(found))
@@ -271,11 +270,9 @@ def main() -> None:
         app()
     except RadbenchError as error:
         _fail(error)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this
-            console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
-        raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # typer turns Ctrl-C into that code
+            raise
         console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

@@ -10,8 +10,6 @@ from benchmark import console, tasks
 from benchmark.cli_options import TaskDirs, Work, say, workplace
 from benchmark.download import cache_folder
 from benchmark.errors import UsageError
-from benchmark.tasks import TaskFolder
-from benchmark.workplace import Workplace
 
 
 def add(app: typer.Typer) -> None:
@@ -39,51 +37,33 @@ def train(
     """Train a reference model on the train split; goes on where an interrupted training stopped."""
     from benchmark import learning
 
-    folder = tasks.find(task, task_dirs or ())
-    if seeds is not None:
-        if steps is not None or seed:
-            raise UsageError(
-                "bad_value", "--seeds with --steps or --seed", expected="--seeds alone: all else as shipped"
-            )
-        _measure_seeds(folder, baseline, workplace(work), seeds, device, threads, install, fresh)
-        return
+    folder, place = tasks.find(task, task_dirs or ()), workplace(work)
+    if seeds is not None and (steps is not None or seed):
+        raise UsageError("bad_value", "--seeds with --steps or --seed", expected="--seeds alone: all else as shipped")
     with console.Bars() as bars:
-        for trained in learning.train(
-            folder,
-            baseline,
-            workplace(work),
-            cache_folder(),
-            steps=steps,
-            device=device,
-            seed=seed,
-            threads=threads,
-            install=install,
-            resume=not fresh,
-            say=say,
-            progress=bars.update,
-        ):
-            console.out.print(f"{task} {trained.name}: {trained.weights}", markup=False)
-
-
-def _measure_seeds(
-    folder: TaskFolder,
-    baseline: str,
-    place: Workplace,
-    count: int,
-    device: str,
-    threads: int,
-    install: bool,
-    fresh: bool,
-) -> None:
-    from benchmark import learning
-
-    with console.Bars() as bars:
+        if seeds is None:
+            for trained in learning.train(
+                folder,
+                baseline,
+                place,
+                cache_folder(),
+                steps=steps,
+                device=device,
+                seed=seed,
+                threads=threads,
+                install=install,
+                resume=not fresh,
+                say=say,
+                progress=bars.update,
+            ):
+                console.out.print(f"{task} {trained.name}: {trained.weights}", markup=False)
+            return
         for measured, record in learning.measure_seeds(
             folder,
             baseline,
             place,
             cache_folder(),
-            count=count,
+            count=seeds,
             device=device,
             threads=threads,
             install=install,
@@ -94,7 +74,7 @@ def _measure_seeds(
             for figure in record.spread.figures:
                 unit = f" {figure.unit}" if figure.unit else ""
                 console.out.print(
-                    f"{folder.task.name} {measured.name}, {figure.edition}: {figure.title} {figure.mean:.4g} ± "
+                    f"{task} {measured.name}, {figure.edition}: {figure.title} {figure.mean:.4g} ± "
                     f"{figure.sd:.2g}{unit} ({figure.low:.4g} to {figure.high:.4g}) over {len(figure.values)} seeds",
                     markup=False,
                 )
