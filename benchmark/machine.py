@@ -80,7 +80,9 @@ def user_namespaces(root: Path, runtime: Runtime | None, uid: int) -> Finding:
         except OSError:
             return ""
 
-    needed = uid != 0
+    # Docker's daemon is root, whoever calls it.
+    needed = uid != 0 and not (runtime is not None and runtime.name == "docker")
+    spare = "not needed, since the engine runs as root"
     off = ""
     if setting("user/max_user_namespaces") == "0":
         off, fix = "user.max_user_namespaces is 0", "sysctl user.max_user_namespaces=28633"
@@ -88,7 +90,7 @@ def user_namespaces(root: Path, runtime: Runtime | None, uid: int) -> Finding:
         off, fix = "kernel.unprivileged_userns_clone is 0", "sysctl kernel.unprivileged_userns_clone=1"
     if off:
         if not needed:
-            return Finding(name=name, state="ok", found=f"{off}; not needed, since the engine runs as root")
+            return Finding(name=name, state="ok", found=f"{off}; {spare}")
         return Finding(name=name, state="failure", found=off, fix=f"As root: `{fix}`, kept in /etc/sysctl.d/.")
     if needed and setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return Finding(
@@ -100,7 +102,7 @@ def user_namespaces(root: Path, runtime: Runtime | None, uid: int) -> Finding:
     if needed and runtime is not None and runtime.name == "podman" and not subordinate(uid):
         fix = "As root: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`, then `podman system migrate`."
         return Finding(name=name, state="failure", found="no subordinate numbers in /etc/subuid", fix=fix)
-    return Finding(name=name, state="ok", found="available" if needed else "available; not needed as root")
+    return Finding(name=name, state="ok", found="available" if needed else f"available; {spare}")
 
 
 def subordinate(uid: int, path: Path = Path("/etc/subuid")) -> bool:
