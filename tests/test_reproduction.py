@@ -122,6 +122,16 @@ def test_a_difference_is_a_line_an_exit_code_and_a_new_edition_but_no_attempt(da
     assert again.exit_code == 0 and again.site.changed
 
 
+def test_a_difference_that_a_killed_night_could_not_report_is_in_the_next_report(daily: Place) -> None:
+    with pytest.raises(SystemExit):
+        daily.night(drift=3, fails={"publish": [SystemExit()]})
+    daily.day -= timedelta(days=1) - timedelta(hours=1)
+    report = daily.night(drift=3)
+    assert len(lines(daily)) == 1 and report.reproduced is None and daily.did == ["publish"]
+    assert report.exit_code == 1 and any("does not give again what it gave: 7 of 7" in line for line in report.person)
+    assert daily.night().exit_code == 0
+
+
 def test_one_that_fails_costs_nothing_and_the_next_has_its_turn(daily: Place) -> None:
     error = InfrastructureError("engine_failed", "podman went away")
     report = daily.night(fails={"reproduce": [error]})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import store
 from benchmark.ledger import Entry
+from benchmark.nightly import reproducing
 
 if TYPE_CHECKING:
     from benchmark.nightly.night import Night
@@ -26,6 +27,8 @@ class Noted:
 
     night: str = ""
     """The last night that had work, where it did not come to its end."""
+    reproduced: Mapping[str, Any] | None = None
+    """What that night said of the run that it had run again."""
     begun: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By key, what was said of a run when it began, where nothing was said of its end."""
     finished: Mapping[str, int] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class Noted:
     def of(cls, log: Iterable[Entry]) -> Noted:
         """From the lines of the ledger."""
         night = edition = told = ""
+        reproduced: Mapping[str, Any] | None = None
         editions: dict[str, None] = {}
         begun: dict[str, Mapping[str, Any]] = {}
         finished: dict[str, int] = {}
@@ -53,9 +57,12 @@ class Noted:
         for line in log:
             facts = line.facts
             if line.kind == "night_started":
-                night = facts["night"]
+                # A night that goes on after a killed one tells what that one could not.
+                night, reproduced = facts["night"], reproduced if night else None
             elif line.kind == "night_finished":
-                night, told = "", edition
+                night, told, reproduced = "", edition, None
+            elif line.kind == "reproduced":
+                reproduced = facts
             elif line.kind == "run_started":
                 begun[facts["run"]] = facts
             elif line.kind == "run_finished":
@@ -68,7 +75,7 @@ class Noted:
             elif line.kind == "published":
                 edition = facts["edition"]
                 editions[edition] = None
-        return cls(night, begun, finished, submitted, frozenset(scored), edition, tuple(editions), told)
+        return cls(night, reproduced, begun, finished, submitted, frozenset(scored), edition, tuple(editions), told)
 
     def reused(self, run: str, entry: str) -> bool:
         """Whether a run that is in the store was made before the entry was handed in, or by hand, and not for it."""
@@ -99,6 +106,8 @@ def catch_up(night: Night) -> bool:
         night.notes.append(
             f"The night {noted.night} was ended before its report was written; what it did is kept, the rest is due."
         )
+        if noted.reproduced is not None:
+            reproducing.remind(night, noted.reproduced)
     return wrote
 
 

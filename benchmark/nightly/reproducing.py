@@ -13,10 +13,12 @@ what was scored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark import store
+from benchmark.contract import Reproduction
 from benchmark.nightly import failing, failures
 from benchmark.nightly.report import Failed, Reproduced
 from benchmark.nightly.work import Reproduce
@@ -50,13 +52,29 @@ def take(night: Night) -> None:
     night.reproduced = Reproduced(
         task=item.task, edition=item.edition, name=item.name, run=item.key, seconds=seconds, result=found
     )
-    if not found.within:
-        night.needs_person(
-            f"{item.task}/{item.edition}: {item.name} does not give again what it gave: {found.sentence} "
-            "Look at the machine, the engine and the model; its row stays as it was scored and says so."
-        )
+    _tell(night, f"{item.task}/{item.edition}: {item.name}", found)
     if not found.within or (night.state and item.key in night.state.turns.differing):
         night.make_plan()  # news: the site shows it
+
+
+def remind(night: Night, facts: Mapping[str, Any]) -> None:
+    """Say what a night that was killed could write into the ledger, and no more into its report."""
+    where = f"{facts['task']}/{facts['edition']}: {facts['submission']}"
+    if code := facts.get("code"):
+        night.needs_person(f"{where} could not be run again: {code}")
+        return
+    found = store.load_reproduction(night.around.work.store, facts["run"])
+    if found is not None:
+        _tell(night, where, found)
+
+
+def _tell(night: Night, where: str, found: Reproduction) -> None:
+    """A line for the organiser where it differs."""
+    if not found.within:
+        night.needs_person(
+            f"{where} does not give again what it gave: {found.sentence} "
+            "Look at the machine, the engine and the model; its row stays as it was scored and says so."
+        )
 
 
 def _failed(night: Night, item: Reproduce, error: Exception) -> None:

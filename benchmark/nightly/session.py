@@ -75,9 +75,9 @@ def _held(
         with _told(night):
             morning.tell(night)
         night.notes += [f"Ledger: {torn}." for torn in night.chronicle.ledger.torn]
-        report = morning.made(night, started, working.monotonic() - begin)
+        # The report before the ledger's last line: a night that is killed between the two has not lost what it says.
+        report = _kept(morning.made(night, started, working.monotonic() - begin), folder)
         _finished(night, report)
-        report = _kept(report, folder)
         log.note(text(report))
         return report
     finally:
