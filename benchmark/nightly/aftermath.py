@@ -100,7 +100,7 @@ def catch_up(night: Night) -> bool:
     for key in sorted(state.scores - noted.scored):
         score = store.load_score(root, key)
         if score is not None and score.run in ended:
-            night.chronicle.score_found(score)
+            night.chronicle.scored(score)
             wrote = True
     if noted.night:
         night.notes.append(
@@ -111,8 +111,8 @@ def catch_up(night: Night) -> bool:
     return wrote
 
 
-def sweep(nights: Path) -> None:
-    """Remove what killed nights were writing into their folders."""
-    for partial in nights.glob("*/**/.*.partial"):
+def sweep(work: Path, ledger: Path) -> None:
+    """Remove what killed nights were writing into their folders, and beside the ledger's last line."""
+    for partial in (*work.glob("nights/*/**/.*.partial"), *ledger.parent.glob(f".{ledger.name}.*.partial")):
         with contextlib.suppress(OSError):
             partial.unlink()

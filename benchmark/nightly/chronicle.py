@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import benchmark
-from benchmark import store
 from benchmark.contract import Reproduction, RunRecord, Task
 from benchmark.inbox import Entry
 from benchmark.ledger import Ledger
 from benchmark.nightly.failures import Failure, cleaned
 from benchmark.nightly.quota import phase_of
-from benchmark.nightly.work import Place, Reproduce, Run, ScoreRun
+from benchmark.nightly.work import Place, Reproduce, Run
 from benchmark.store import ScoreRecord
 
 MOST = 300
@@ -81,19 +80,6 @@ class Chronicle:
             hardware=_line(record.hardware),
         )
 
-    def score_found(self, score: ScoreRecord) -> None:
-        """A score is in the store of which an earlier night could say nothing."""
-        self.ledger.append(
-            "scored",
-            task=score.task,
-            submission=score.method.name,
-            entry="",
-            edition=score.edition,
-            run=score.run,
-            score=score.key,
-            scorer=score.scorer,
-        )
-
     def run_failed(self, item: Run, found: Failure, tries: int, seconds: float, *, again: bool) -> None:
         """A run could not be carried out."""
         self.ledger.append(
@@ -106,9 +92,18 @@ class Chronicle:
             seconds=round(seconds, 3),
         )
 
-    def scored(self, item: ScoreRun) -> None:
-        """A score is in the store."""
-        self.ledger.append("scored", **_about(item), score=item.key, scorer=store.scorer_version())
+    def scored(self, score: ScoreRecord) -> None:
+        """A score is in the store. It is named after the submission whose run it is, whoever else waits for it."""
+        self.ledger.append(
+            "scored",
+            task=score.task,
+            submission=score.method.name,
+            entry="",
+            edition=score.edition,
+            run=score.run,
+            score=score.key,
+            scorer=score.scorer,
+        )
 
     def reproduced(self, item: Reproduce, found: Reproduction) -> None:
         """An archived run was run again."""
@@ -160,10 +155,14 @@ class Chronicle:
         )
 
 
-def _about(item: Run | ScoreRun) -> dict[str, Any]:
-    run = item.key if isinstance(item, Run) else item.run
-    entry = item.entry if isinstance(item, Run) else ""
-    return {"task": item.task, "submission": item.names[0], "entry": entry, "edition": item.edition, "run": run}
+def _about(item: Run) -> dict[str, Any]:
+    return {
+        "task": item.task,
+        "submission": item.names[0],
+        "entry": item.entry,
+        "edition": item.edition,
+        "run": item.key,
+    }
 
 
 def _repeated(item: Reproduce) -> dict[str, Any]:

@@ -240,7 +240,9 @@ class Night:
         elif isinstance(item, Run):
             self._ran(item, seconds)
         elif isinstance(item, ScoreRun):
-            self.chronicle.scored(item)
+            score = store.load_score(self.around.work.store, item.key)
+            assert score is not None, f"score {item.key} is said to be done and is not in the store"
+            self.chronicle.scored(score)
             self.scores.append(
                 ScoreDone(
                     task=item.task, edition=item.edition, names=item.names, key=item.key, why=item.why, seconds=seconds

@@ -66,7 +66,7 @@ def _held(
             night.chronicle.ledger.append("store_changed", what="migrate", schema_from=layout, schema_to=store.VERSION)
         log.say(f"The store was brought from layout {layout} to {store.VERSION}.")
     if held.took_over:
-        aftermath.sweep(around.work.root / "nights")
+        aftermath.sweep(around.work.root, around.ledger.path)
         night.notes.append(held.took_over)
         log.say(held.took_over)
     try:
