@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.contract import Case, DatasetInfo, Split
+from benchmark.contract import SPLITS, Case, DatasetInfo, Split
 from benchmark.dataset import Plan, PlannedCase
 from benchmark.errors import InfrastructureError, UsageError
+from tasks import patients
 from tasks.denoising import ldct
 from tasks.denoising import phantom as anatomy_phantom
 from tasks.denoising import sample as scans
@@ -23,7 +24,7 @@ VERSION: str = tomllib.loads(Path(__file__).with_name("task.toml").read_text("ut
 SAMPLE_SEED = 2026
 """Seed of the noise in the sample."""
 
-PHANTOM_CASES = {"train": 40, "val": 8, "canary": 3, "test": 20}
+PHANTOM_CASES: Mapping[Split, int] = {"train": 40, "val": 8, "canary": 3, "test": 20}
 """Subjects of the phantom by split, one case each."""
 
 
@@ -42,19 +43,17 @@ def _physics(kind: str) -> dict[str, Any]:
 
 
 def phantom(*, size: int = 128, seed: int = 2026, cases: dict[str, int] | None = None) -> Plan:
-    """The phantom edition: slabs of `size` × `size` pixels, `cases` by split (default `PHANTOM_CASES`).
+    """The phantom edition: slabs of `size` × `size` pixels, `cases` by split (default `PHANTOM_CASES`; a split not named has none).
 
-    Raises `UsageError` for a size below 32 or above 512, and for splits that do not exist.
+    Raises `UsageError` for a size below 32 or above 512, an unknown split or a negative number of cases.
     """
     if not 32 <= size <= 512:
         raise UsageError("bad_value", f"size {size}", expected="32 to 512 pixels")
-    counts = {**PHANTOM_CASES, **(cases or {})} if cases is None else dict(cases)
-    if unknown := set(counts) - set(PHANTOM_CASES):
-        raise UsageError("unknown_name", f"split {sorted(unknown)[0]!r}", expected=f"one of {', '.join(PHANTOM_CASES)}")
+    counts = patients.counts(PHANTOM_CASES if cases is None else dict.fromkeys(SPLITS, 0), cases)
     subjects = [
         subject
-        for split in ("train", "val", "canary", "test")
-        for subject in anatomy_phantom.subjects(split, counts.get(split, 0), (VERSION, seed))
+        for split, count in counts.items()
+        for subject in anatomy_phantom.subjects(split, count, (VERSION, seed))
     ]
     planned = [
         PlannedCase(

@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmark.contract import SPLITS, DatasetInfo, Split
+from benchmark.contract import DatasetInfo, Split
 from benchmark.dataset import Plan
 from benchmark.errors import UsageError
+from tasks import patients
 from tasks.head import EXTENT
 from tasks.mri_to_ct import phantom as heads
 from tasks.mri_to_ct import synthrad
@@ -27,13 +28,7 @@ def phantom(*, size: int = 64, seed: int = 2026, cases: dict[str, int] | None = 
     """
     if not 32 <= size <= 128:
         raise UsageError("bad_value", f"size {size}", expected="from 32 to 128 voxels a side")
-    counts = {split: COUNTS[split] for split in SPLITS}
-    for split, n in (cases or {}).items():
-        if split not in SPLITS:
-            raise UsageError("unknown_name", f"split {split!r}", expected=f"one of {', '.join(SPLITS)}")
-        if n < 0:
-            raise UsageError("bad_value", f"{n} cases in {split}", expected="0 or more")
-        counts[split] = n
+    counts = patients.counts(COUNTS, cases)
     planned = heads.cases(counts, version=VERSION, seed=seed, size=size)
     info = DatasetInfo(
         task="mri_to_ct",

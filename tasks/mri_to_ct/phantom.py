@@ -7,7 +7,6 @@ every random draw is keyed by the case. Asking for more or fewer cases, or for o
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,7 +22,7 @@ from tasks.patients import Attributes
 AGES: Mapping[str, tuple[int, int]] = {"<40": (18, 39), "40-64": (40, 64), "65+": (65, 88)}
 """Years, first and last included."""
 
-TRAIN_BLOCK: Mapping[str, Mapping[str, int]] = {
+TRAIN_BLOCK: patients.Shares = {
     "sex": {"female": 16, "male": 24},
     "age_band": {"<40": 6, "40-64": 18, "65+": 16},
     "scanner": {"1.5T": 14, "3T": 26},
@@ -31,28 +30,14 @@ TRAIN_BLOCK: Mapping[str, Mapping[str, int]] = {
 }
 """Of each 40 training patients."""
 
-VAL_BLOCK: Mapping[str, Mapping[str, int]] = {
-    "sex": {"female": 4, "male": 4},
-    "age_band": {"<40": 2, "40-64": 3, "65+": 3},
-    "scanner": {"1.5T": 3, "3T": 5},
-    "site": {"A": 3, "B": 3, "C": 2},
-}
-"""Of each 8 validation patients."""
-
 MARGIN = 1.5
 """The body mask reaches this many mm beyond the skin, as the dilated outlines of SynthRAD do."""
 
 
 def attributes(seed: int, split: Split, index: int) -> Attributes:
     """Sex, age band, scanner and site of the patient at this place in the design, and the age in years."""
-    if split == "canary":
-        row = patients.CANARY[index % len(patients.CANARY)]
-    elif split == "test":
-        row = patients.crossed("mri_to_ct", list(AGES), seed, index // patients.TEST_BLOCK)[index % patients.TEST_BLOCK]
-    elif split == "val":
-        row = patients.with_shares("mri_to_ct", VAL_BLOCK, seed, split, index // 8)[index % 8]
-    else:
-        row = patients.with_shares("mri_to_ct", TRAIN_BLOCK, seed, split, index // 40)[index % 40]
+    size = patients.block_size(split, TRAIN_BLOCK)
+    row = patients.block_of("mri_to_ct", TRAIN_BLOCK, list(AGES), seed, split, index // size)[index % size]
     return patients.aged("mri_to_ct", row, AGES, seed, split, index)
 
 
@@ -94,11 +79,6 @@ def cases(counts: Mapping[Split, int], *, version: str, seed: int, size: int) ->
 def truth(planned: Iterable[PlannedCase], *, version: str, seed: int) -> dict[str, Any]:
     """What was planted, for checking a fairness audit against: difficulty by group, shares by split, each patient's draw."""
     planned = list(planned)
-    names = list(TRAIN_BLOCK)
-    shares: dict[str, dict[str, dict[str, int]]] = {}
-    for split in dict.fromkeys(p.case.split for p in planned):
-        rows = [p.case.attributes for p in planned if p.case.split == split]
-        shares[split] = {name: dict(sorted(Counter(row[name] for row in rows).items())) for name in names}
     qualities = {
         f"{scanner}/{site}": {
             "noise_percent": (q := physics.quality(scanner, site)).noise, "bias_range": q.bias, "blur_voxels": q.blur
@@ -128,6 +108,6 @@ def truth(planned: Iterable[PlannedCase], *, version: str, seed: int) -> dict[st
         "size_ratio_male_to_female": 1.034,
         "bone_density_loss_a_year": 0.003,
         "no_difference_in_image_quality": ["sex", "age_band"],
-        "shares": shares,
+        "shares": patients.tally((p.case for p in planned), TRAIN_BLOCK),
         "patients": people,
     }

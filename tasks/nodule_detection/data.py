@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmark.contract import SPLITS, Case, DatasetInfo, Split
+from benchmark.contract import Case, DatasetInfo, Split
 from benchmark.dataset import Plan, PlannedCase
 from benchmark.errors import UsageError
+from tasks import patients
 from tasks.denoising.sample import LIDC
 from tasks.nodule_detection import difficulty, lidc, luna16, readers
 from tasks.nodule_detection import phantom as chests
@@ -28,13 +29,7 @@ def phantom(*, size: int = chests.ROWS, seed: int = 2026, cases: dict[str, int] 
     """
     if not 32 <= size <= 128:
         raise UsageError("bad_value", f"size {size}", expected="32 to 128 rows")
-    counts = {split: COUNTS[split] for split in SPLITS}
-    for split, n in (cases or {}).items():
-        if split not in SPLITS:
-            raise UsageError("unknown_name", f"split {split!r}", expected=f"one of {', '.join(SPLITS)}")
-        if n < 0:
-            raise UsageError("bad_value", f"{n} cases in {split}", expected="0 or more")
-        counts[split] = n
+    counts = patients.counts(COUNTS, cases)
     planned = chests.cases(counts, version=VERSION, seed=seed, size=size)
     grid = chests.grid_of(size)
     slices, rows, columns = grid.shape

@@ -16,6 +16,7 @@ from benchmark.dataset import CaseFiles, PlannedCase
 from benchmark.points import empty_points
 from tasks.anatomy import Array, Grid, generator
 from tasks.nodule_detection import design, difficulty, lesions, thorax
+from tasks.patients import tally
 
 FIELD = (80.0, 179.2, 256.0)
 """Field of view in mm (z, y, x): that of a reconstruction for the lungs, and a slab of 80 mm."""
@@ -133,17 +134,16 @@ def cases(counts: Mapping[Split, int], *, version: str, seed: int, size: int) ->
 
 def truth(planned: Iterable[PlannedCase], *, seed: int) -> dict[str, Any]:
     """What was planted, for checking a fairness audit against: rates, contrast, noise and shares by group; every nodule."""
-    shares: dict[str, dict[str, dict[str, int]]] = {}
+    planned = list(planned)
     rates: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    names = ("sex", "age_band", "dose", "site")
     people: dict[str, Any] = {}
     members: dict[tuple[str, str, str], list[design.Patient]] = {}
     for p in planned:
         who, split = p.case.attributes, p.case.split
         patient = design.patient(seed, split, int(p.case.id.rpartition("-")[2]))
         people[p.case.id] = {"age": int(who["age"]), "nodules": [asdict(nodule) for nodule in patient.nodules]}
-        for name in ("sex", "age_band", "dose", "site"):
-            group = shares.setdefault(split, {}).setdefault(name, {})
-            group[who[name]] = group.get(who[name], 0) + 1
+        for name in names:
             members.setdefault((split, name, who[name]), []).append(patient)
     for (part, name, value), group_of in sorted(members.items()):
         found = [nodule for patient in group_of for nodule in patient.nodules]
@@ -178,7 +178,7 @@ def truth(planned: Iterable[PlannedCase], *, seed: int) -> dict[str, Any]:
         },
         "harder_first": {"dose": ["low", "standard"], "sex": ["female", "male"], "age_band": ["70+", "55-69", "<55"]},
         "rarer_in_training": {"site": ["C"], "dose": ["low"], "sex": ["female"]},
-        "shares": {split: {n: dict(sorted(g.items())) for n, g in by.items()} for split, by in shares.items()},
+        "shares": tally((p.case for p in planned), names),
         "found": rates,
         "patients": people,
     }  # fmt: skip

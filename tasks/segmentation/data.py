@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmark.contract import SPLITS, Case, DatasetInfo, Split
+from benchmark.contract import Case, DatasetInfo, Split
 from benchmark.dataset import Plan, PlannedCase
 from benchmark.errors import UsageError
+from tasks import patients
 from tasks.segmentation import brats
 from tasks.segmentation import phantom as brains
 from tasks.segmentation import sample as scans
@@ -27,13 +28,7 @@ def phantom(*, size: int = 64, seed: int = 2026, cases: dict[str, int] | None = 
     """
     if not 32 <= size <= 128 or size % 4:
         raise UsageError("bad_value", f"size {size}", expected="a multiple of 4 from 32 to 128 voxels a side")
-    counts = {split: COUNTS[split] for split in SPLITS}
-    for split, n in (cases or {}).items():
-        if split not in SPLITS:
-            raise UsageError("unknown_name", f"split {split!r}", expected=f"one of {', '.join(SPLITS)}")
-        if n < 0:
-            raise UsageError("bad_value", f"{n} cases in {split}", expected="0 or more")
-        counts[split] = n
+    counts = patients.counts(COUNTS, cases)
     planned = brains.cases(counts, version=VERSION, seed=seed, size=size)
     grid = brains.grid_of(size)
     slices, step, width = grid.shape[0], grid.spacing[0], grid.spacing[1]

@@ -29,21 +29,13 @@ WIDTH, DEPTH = 176.0, 144.0
 AGES: Mapping[str, tuple[int, int]] = {"<40": (20, 39), "40-64": (40, 64), "65+": (65, 86)}
 """Years, first and last included."""
 
-TRAIN_BLOCK: Mapping[str, Mapping[str, int]] = {
+TRAIN_BLOCK: patients.Shares = {
     "sex": {"female": 18, "male": 30},
     "age_band": {"<40": 8, "40-64": 22, "65+": 18},
     "scanner": {"1.5T": 16, "3T": 32},
     "site": {"A": 27, "B": 16, "C": 5},
 }
 """Of each 48 training patients."""
-
-VAL_BLOCK: Mapping[str, Mapping[str, int]] = {
-    "sex": {"female": 4, "male": 4},
-    "age_band": {"<40": 2, "40-64": 3, "65+": 3},
-    "scanner": {"1.5T": 3, "3T": 5},
-    "site": {"A": 3, "B": 3, "C": 2},
-}
-"""Of each 8 validation patients."""
 
 NON_ENHANCING: Mapping[str, float] = {"<40": 0.375, "40-64": 0.125, "65+": 0.05}
 """Share of tumours that take up no contrast agent, by age band: planted, so that the young are harder."""
@@ -95,11 +87,7 @@ def _patients(seed: int, split: Split, block: int) -> tuple[tuple[Attributes, bo
     if split == "canary":
         first, second, third = patients.CANARY
         return ((first, True, True), (second, True, False), (third, False, False))
-    if split == "test":
-        rows = patients.crossed("segmentation", list(AGES), seed, block)
-    else:
-        shares = VAL_BLOCK if split == "val" else TRAIN_BLOCK
-        rows = patients.with_shares("segmentation", shares, seed, split, block)
+    rows = patients.block_of("segmentation", TRAIN_BLOCK, list(AGES), seed, split, block)
     silent = _dealt(rows, "age_band", NON_ENHANCING, "sex", ("enhancing", seed, split, block))
     more = _dealt(rows, "sex", SATELLITES, "site", ("satellite", seed, split, block))
     return tuple(zip(rows, (not s for s in silent), more, strict=True))
@@ -107,7 +95,7 @@ def _patients(seed: int, split: Split, block: int) -> tuple[tuple[Attributes, bo
 
 def patient(seed: int, split: Split, index: int) -> tuple[Attributes, Literal["enhancing", "non_enhancing"], bool]:
     """Attributes (with the age in years) of the patient at this place in the design, kind of tumour, whether with a satellite."""
-    length = {"canary": 3, "test": patients.TEST_BLOCK, "val": 8, "train": 48}[split]
+    length = patients.block_size(split, TRAIN_BLOCK)
     row, enhancing, satellite = _patients(seed, split, index // length)[index % length]
     who = patients.aged("segmentation", row, AGES, seed, split, index)
     return who, "enhancing" if enhancing else "non_enhancing", satellite
@@ -226,13 +214,9 @@ def cases(counts: Mapping[Split, int], *, version: str, seed: int, size: int) ->
 def truth(planned: Iterable[PlannedCase], *, version: str, seed: int) -> dict[str, Any]:
     """What was planted, for checking a fairness audit against: rates and sizes by group, image quality, each patient's draw."""
     planned = list(planned)
-    shares: dict[str, dict[str, dict[str, int]]] = {}
     people: dict[str, dict[str, Any]] = {}
     for p in planned:
         who = p.case.attributes
-        for name in TRAIN_BLOCK:
-            group = shares.setdefault(p.case.split, {}).setdefault(name, {})
-            group[who[name]] = group.get(who[name], 0) + 1
         _, kind, satellite = patient(seed, p.case.split, int(p.case.id.rpartition("-")[2]))
         about = key(version, seed, p.case.id)
         lesion = tumour.draw(about, sex=who["sex"], kind=kind, satellite=satellite)
@@ -264,6 +248,6 @@ def truth(planned: Iterable[PlannedCase], *, version: str, seed: int) -> dict[st
         "harder_first": {"site": ["C", "B", "A"], "scanner": ["1.5T", "3T"]},
         "harder_core_first": {"age_band": ["<40", "40-64", "65+"]},
         "rarer_in_training": {"site": ["C"], "age_band": ["<40"], "scanner": ["1.5T"], "sex": ["female"]},
-        "shares": {split: {n: dict(sorted(g.items())) for n, g in by.items()} for split, by in shares.items()},
+        "shares": patients.tally((p.case for p in planned), TRAIN_BLOCK),
         "patients": people,
     }
