@@ -115,11 +115,11 @@ def leave_one_out(
     for out in range(teams) if teams > 2 else ():
         rest = np.delete(np.arange(teams), out)
         before, after = whole[np.ix_(rest, rest)], order(rest)
+        changed = np.triu(before != after, 1)
         pairs = []
-        for i, j in zip(*np.triu_indices(teams - 1, 1), strict=True):
-            if before[i, j] != after[i, j]:
-                gains, loses = (i, j) if after[i, j] < before[i, j] else (j, i)
-                pairs.append((names[rest[gains]], names[rest[loses]]))
+        for i, j in zip(*np.nonzero(changed), strict=True):
+            gains, loses = (i, j) if after[i, j] < before[i, j] else (j, i)
+            pairs.append((names[rest[gains]], names[rest[loses]]))
         if pairs:
             found.append(Reordering(without=names[out], pairs=tuple(sorted(pairs))))
     return tuple(sorted(found, key=lambda item: item.without))

@@ -6,6 +6,7 @@ took them for independent would find differences by counting slices.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -13,7 +14,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 from benchmark.statistics.bootstrap import BLOCK, SEED, THREADS, Resampling
 
@@ -22,6 +22,8 @@ PairedTest = Literal["wilcoxon", "permutation"]
 FLIPS = 9_999
 """Sign flips of the permutation test; the identity is counted besides."""
 ALPHA = 0.05
+HELD = 256 << 20
+"""Bytes of deviates of all pairs that are held at a time: Holm's correction needs those of a draw together."""
 
 
 def wins(
@@ -36,15 +38,22 @@ def wins(
     `losses` (submissions, cases, metrics), smaller is better. One-sided paired tests of every ordered pair, Holm over all of a
     metric. Metrics that are not `testable` (one value for all cases) give 0. Raises `ValueError` for an unknown test.
     """
-    differences = _differences(by_unit(losses, sampling))
-    if test == "wilcoxon":
-        z = signed_rank_z(differences)
-        better, worse = ndtr(z), ndtr(-z)
-    elif test == "permutation":
-        better, worse = sign_flip_p(differences)
-    else:
+    if test not in ("wilcoxon", "permutation"):
         raise ValueError(f"unknown paired test {test!r}")
-    return _counted(better, worse, losses.shape[0], testable, alpha)
+    whole = by_unit(losses, sampling)
+    teams, _, metrics = losses.shape
+    better, worse = np.empty((2, teams * (teams - 1) // 2, metrics))
+
+    def one(pairs: slice) -> None:
+        differences = _differences(whole, pairs)
+        if test == "wilcoxon":
+            z = signed_rank_z(differences)
+            better[pairs], worse[pairs] = ndtr(z), ndtr(-z)
+        else:
+            better[pairs], worse[pairs] = sign_flip_p(differences)
+
+    _in_threads(one, whole)
+    return _counted(better, worse, teams, testable, alpha)
 
 
 def drawn_wins(
@@ -59,27 +68,45 @@ def drawn_wins(
     The permutation test is taken by its normal approximation here: under sign flips Σd has mean 0 and variance Σd².
     """
     whole = by_unit(losses, sampling)
-    counts = np.zeros((sampling.draws, whole.shape[1]))
+    teams, units, metrics = whole.shape
+    counts = np.zeros((sampling.draws, units))
     counts[:, sampling.unit] = sampling.counts  # all cases of a unit are drawn alike
-    differences = _differences(whole)
-    pairs, _, metrics = differences.shape
-    out = np.empty((sampling.draws, losses.shape[0], metrics))
-    flat = np.ascontiguousarray(np.moveaxis(differences, 1, 2)).reshape(pairs * metrics, -1)
-    if test == "wilcoxon":
-        order = np.argsort(np.abs(flat), axis=1, kind="stable")
+    pairs = teams * (teams - 1) // 2
+    out = np.empty((sampling.draws, teams, metrics))
     # Holm on 2·pairs one-sided tests: with k rejected, the next needs p ≤ α/(2·pairs − k), hence a deviate at least this large.
     needed = -ndtri(alpha / (2 * pairs - np.arange(2 * pairs)))
-    step = max(1, BLOCK // (8 * len(flat)))
+    step = max(1, HELD // (8 * max(pairs * metrics, 1)))
     for start in range(0, sampling.draws, step):
         part = counts[start : start + step]
-        if test == "wilcoxon":
-            z = _in_threads(flat, order, np.ascontiguousarray(part.T))
-        else:
-            spread = np.sqrt(part @ (flat**2).T)
-            z = np.divide(part @ flat.T, spread, out=np.zeros_like(spread), where=spread > 0)
-        out[start : start + step] = _won(z.reshape(-1, pairs, metrics), needed, losses.shape[0])
+        across = np.ascontiguousarray(part.T)
+        z = np.empty((len(part), pairs, metrics))
+
+        def one(chosen: slice, part: Floats = part, across: Floats = across, z: Floats = z) -> None:
+            differences = _differences(whole, chosen)
+            flat = _rows(differences)
+            if test == "wilcoxon":
+                found = _signed_ranks(flat, np.argsort(np.abs(flat), axis=1, kind="stable"), across)
+            else:
+                spread = np.sqrt(part @ (flat**2).T)
+                found = np.divide(part @ flat.T, spread, out=np.zeros_like(spread), where=spread > 0)
+            z[:, chosen] = found.reshape(len(part), -1, metrics)
+
+        _in_threads(one, whole, len(part))
+        out[start : start + step] = _won(z, needed, teams)
     out[:, :, ~testable] = 0
     return out
+
+
+def _in_threads(work: Callable[[slice], None], losses: Floats, draws: int = 1) -> None:
+    """`work` on all pairs of submissions, in blocks whose differences (and values by draw) stay within `BLOCK`."""
+    teams, units, metrics = losses.shape
+    pairs = teams * (teams - 1) // 2
+    step = max(1, BLOCK // (8 * max(4 * units, draws) * max(metrics, 1)))
+    step = max(1, min(step, -(-pairs // THREADS)))
+    with ThreadPoolExecutor(
+        THREADS
+    ) as pool:  # sorting and compiled loops, which are most of the work, let other threads run
+        list(pool.map(lambda start: work(slice(start, min(start + step, pairs))), range(0, pairs, step)))
 
 
 @njit(cache=True)
@@ -122,9 +149,23 @@ def by_unit(losses: Floats, sampling: Resampling) -> Floats:
     return np.asarray(member @ losses)
 
 
-def _differences(losses: Floats) -> Floats:
-    first, second = np.triu_indices(losses.shape[0], 1)
-    return losses[first] - losses[second]
+def _differences(losses: Floats, pairs: slice) -> Floats:
+    """First less second of those of all pairs, in the order of `np.triu_indices`: (pairs, units, metrics)."""
+    first, second = _members(losses.shape[0], pairs)
+    return np.asarray(losses[first] - losses[second])
+
+
+def _members(teams: int, pairs: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Both submissions of each of these pairs."""
+    before = np.concatenate([[0], np.cumsum(np.arange(teams - 1, 0, -1))])  # pairs whose first comes earlier
+    number = np.arange(pairs.start, pairs.stop)
+    first = np.searchsorted(before, number, side="right") - 1
+    return first, number - before[first] + first + 1
+
+
+def _rows(differences: Floats) -> Floats:
+    """(rows, cases, columns) as (rows · columns, cases)."""
+    return np.ascontiguousarray(np.moveaxis(differences, 1, 2)).reshape(-1, differences.shape[1])
 
 
 def _counted(better: Floats, worse: Floats, teams: int, testable: NDArray[np.bool_], alpha: float) -> Floats:
@@ -144,30 +185,48 @@ def signed_rank_z(differences: Floats) -> Floats:
     Zero differences are dropped, ties share their mean rank and correct the variance; no continuity correction (Hollander &
     Wolfe, Nonparametric Statistical Methods, 3rd ed., 3.1). Rows without any difference give 0.
     """
-    size = np.abs(differences)
-    nonzero = size > 0
-    n = nonzero.sum(axis=1)
-    zeros = differences.shape[1] - n
-    ranks = (
-        rankdata(size, axis=1) - zeros[:, None, :]
-    )  # zeros are smallest: the others' ranks move down by their number
-    ranks = np.where(nonzero, ranks, 0.0)
-    plus = np.where(differences > 0, ranks, 0.0).sum(axis=1)
-    # With mean ranks the variance of the sum of signed ranks is a quarter of the sum of squares: the tie correction is in it.
-    variance = (ranks**2).sum(axis=1) / 4
-    return np.divide(plus - n * (n + 1) / 4, np.sqrt(variance), out=np.zeros_like(plus), where=variance > 0)
+    ordered = np.sort(_rows(differences), axis=1)
+    return np.asarray(_deviates(ordered)).reshape(differences.shape[0], differences.shape[2])
 
 
-def _in_threads(differences: Floats, order: NDArray[np.intp], counts: Floats) -> Floats:
-    """`_signed_ranks` with its rows shared out."""
-    parts = np.array_split(np.arange(len(differences)), THREADS)
+@njit(cache=True, nogil=True)
+def _deviates(ordered: Any) -> Any:
+    """The deviate of each row (rows, cases) of ascending differences; 0 where one is NaN.
 
-    def some(rows: NDArray[np.intp]) -> Floats:
-        chosen = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
-        return np.asarray(_signed_ranks(differences[chosen], order[chosen], counts))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return np.concatenate(list(pool.map(some, parts)), axis=1)
+    Positive and negative ones are two ascending lists of sizes; merging them ranks all sizes without another sort. All sums are
+    of quarters, hence exact.
+    """
+    rows, n = ordered.shape
+    out = np.zeros(rows)
+    for r in range(rows):
+        d = ordered[r]
+        if n == 0 or np.isnan(d[n - 1]):
+            continue
+        i = np.searchsorted(d, 0.0) - 1  # the smallest negative one
+        j = np.searchsorted(d, 0.0, side="right")  # the smallest positive one
+        passed, plus, squares = 0.0, 0.0, 0.0
+        while i >= 0 or j < n:
+            size = np.inf
+            if i >= 0:
+                size = -d[i]
+            if j < n and d[j] < size:
+                size = d[j]
+            negative, positive = 0.0, 0.0
+            while i >= 0 and -d[i] == size:
+                negative += 1.0
+                i -= 1
+            while j < n and d[j] == size:
+                positive += 1.0
+                j += 1
+            tied = negative + positive
+            mean_rank = passed + (tied + 1.0) / 2.0
+            plus += positive * mean_rank
+            squares += tied * mean_rank * mean_rank
+            passed += tied
+        # With mean ranks the variance of the sum of signed ranks is a quarter of the sum of squares: the tie correction is in it.
+        if squares > 0.0:
+            out[r] = (plus - passed * (passed + 1.0) / 4.0) / np.sqrt(squares / 4.0)
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -234,7 +293,7 @@ def sign_flip_p(differences: Floats, flips: int = FLIPS, seed: int = SEED) -> tu
     seeded ones and the identity (Phipson & Smyth 2010: never 0).
     """
     rows, n, columns = differences.shape
-    flat = np.ascontiguousarray(np.moveaxis(differences, 1, 2)).reshape(rows * columns, n)
+    flat = _rows(differences)
     if 2**n <= flips + 1:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:

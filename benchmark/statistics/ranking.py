@@ -21,11 +21,10 @@ from scipy.stats import rankdata
 
 from benchmark.statistics.bootstrap import BLOCK, LEVEL, Resampling, means
 from benchmark.statistics.paired import PairedTest, drawn_wins, wins
+from benchmark.statistics.ties import TOLERANCE, tied
 
 Floats = NDArray[np.float64]
 
-TOLERANCE = 1e-9
-"""Differences of a ranking statistic below this are rounding, hence ties."""
 RULES = ("mean_of_ranks", "rank_of_means", "significance", "synthrad2023")
 """The rules that need nothing but losses."""
 SIGNIFICANCE_DRAWS = 1000
@@ -85,10 +84,22 @@ def rank(losses: Floats, rule: str, sampling: Resampling, level: float = LEVEL, 
     point = statistic(losses, rule, sampling, options=options)
     drawn = _drawn(losses, rule, sampling, options)
     ranks = competition(point)
-    drawn_ranks = competition(drawn)
+    low, high = _rank_ends(drawn, level)
+    columns = np.ascontiguousarray(drawn.T)
+    del drawn
+    return Ranks(point, ranks, np.minimum(low, ranks), np.maximum(high, ranks), tied(columns, level))
+
+
+def _rank_ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
+    """Equal-tailed ends of the ranks in the draws (draws, submissions), which are themselves ranks."""
+    draws, teams = drawn.shape
+    ranks = np.empty((teams, draws), np.float32)  # whole numbers, and NaN
+    step = max(1, BLOCK // (64 * teams))
+    for start in range(0, draws, step):
+        ranks[:, start : start + step] = competition(drawn[start : start + step]).T
     tail = (1 - level) / 2
-    low, high = np.quantile(drawn_ranks, [tail, 1 - tail], axis=0, method="nearest")
-    return Ranks(point, ranks, np.minimum(low, ranks), np.maximum(high, ranks), _tied(drawn, level))
+    low, high = np.quantile(ranks, [tail, 1 - tail], axis=1, method="nearest", overwrite_input=True)
+    return low.astype(np.float64), high.astype(np.float64)
 
 
 def statistic(losses: Floats, rule: str, sampling: Resampling, *, options: Options = PLAIN) -> Floats:
@@ -187,16 +198,3 @@ def _performance_and_fairness(losses: Floats, counts: Floats, weight: Floats, op
         ranges += np.where(top > bottom, top - np.where(top > bottom, bottom, 0), 0.0) @ weight
     share = options.fairness_weight
     return np.asarray(share * ranges / len(options.groups) + (1 - share) * lost)
-
-
-def _tied(drawn: Floats, level: float) -> NDArray[np.bool_]:
-    """Pairs in which neither is ahead in more than (1 + level)/2 of the draws; being equal is being ahead for neither."""
-    columns = np.ascontiguousarray(drawn.T)
-    teams, draws = columns.shape
-    tied = np.eye(teams, dtype=bool)
-    enough = draws * (1 + level) / 2
-    for a in range(teams):
-        ahead = np.count_nonzero(columns[a] < columns[a + 1 :] - TOLERANCE, axis=1)
-        behind = np.count_nonzero(columns[a] > columns[a + 1 :] + TOLERANCE, axis=1)
-        tied[a, a + 1 :] = tied[a + 1 :, a] = (ahead < enough) & (behind < enough)
-    return tied
