@@ -233,7 +233,6 @@ def merge(
     from benchmark import lease
     from benchmark.federation import bundle, merging
     from benchmark.ledger import Ledger
-    from benchmark.nightly import attempts
 
     place = workplace(work)
     found = []
@@ -249,7 +248,7 @@ def merge(
     with lease.hold(place.root, "radbench merge"):
         result = merging.merge(found, declared, place.data, place.store, replace=replace)
         for sha in result.added:
-            Ledger(place.root / attempts.LEDGER).append(
+            Ledger(place.ledger).append(
                 "store_changed", what="import", scores=1, archive=sha, subject=f"bundle/{name}"
             )
     if as_json:

@@ -6,25 +6,22 @@ import contextlib
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark import console, dataset, lease, ledger, store, tasks
+from benchmark import console, dataset, store, tasks
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, workplace
 from benchmark.contract import RunRecord
 from benchmark.errors import DataError, RadbenchError, UsageError
-from benchmark.ledger import Ledger
-from benchmark.nightly import attempts
-from benchmark.nightly import config as configuration
-from benchmark.store import archive, pins, retention
-from benchmark.store import check as checking
 from benchmark.workplace import Workplace
+
+if TYPE_CHECKING:
+    from benchmark.ledger import Ledger
 
 store_app = typer.Typer(no_args_is_help=True, help="Check, tidy and move what the store holds.")
 ledger_app = typer.Typer(no_args_is_help=True, help="What happened, in a chain that shows every later change.")
 
-LEDGER = attempts.LEDGER
 SHOWN = 20
 """Findings that are printed; all of them with --json."""
 
@@ -38,6 +35,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Read every record, recompute every hash and key, and say what is damaged, missing or does not belong there. Changes nothing."""
+    from benchmark.store import check as checking
+
     root = _existing(workplace(work))
     with console.Bars() as bars:
         found = checking.check(root, content=not quick, progress=lambda done, total: bars.update("check", done, total))
@@ -68,6 +67,9 @@ def gc(
 ) -> None:
     """Remove predictions that no rule keeps ([retention] in radbench.toml, or the options). Scores, records, pinned runs and those on
     the board stay, and so do canary predictions."""
+    from benchmark.nightly import config as configuration
+    from benchmark.store import retention
+
     place = workplace(work)
     root = _existing(place)
     rule = configuration.load(place.root / configuration.FILE).retention
@@ -136,6 +138,8 @@ def export_archive(
 ) -> None:
     """Write runs, scores and placements into one file; the same content gives the same bytes. It holds what was predicted for sealed
     cases: hand it to organisers only."""
+    from benchmark.store import archive
+
     root = _existing(workplace(work))
     made = archive.export(root, file, task=task, edition=edition, submission=submission)
     if as_json:
@@ -153,6 +157,8 @@ def import_archive(
     as_json: AsJson = False,
 ) -> None:
     """Check an archive down to every hash and key and put what is new into the store. What is there already is never changed."""
+    from benchmark.store import archive
+
     place = workplace(work)
     with _organiser(place, "store import") as book, console.Bars() as bars:
         _migrate(place.store, book)
@@ -186,12 +192,14 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print what happened, oldest first."""
-    path = workplace(work).root / LEDGER
+    from benchmark import ledger
+
+    path = workplace(work).ledger
     if kind is not None and kind not in ledger.RECORDS:
         raise UsageError("unknown_name", f"--kind {kind}", expected=f"one of {', '.join(ledger.RECORDS)}")
     found = [
         entry
-        for entry in Ledger(path).entries()
+        for entry in ledger.Ledger(path).entries()
         if (kind is None or entry.kind == kind) and (submission is None or entry.facts.get("submission") == submission)
     ][-last:]
     if as_json:
@@ -216,12 +224,14 @@ def verify_ledger(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the chain: every edit, removal, insertion and exchange is found; lines cut from the end by the heads noted before."""
-    path = workplace(work).root / LEDGER
+    from benchmark import ledger
+
+    path = workplace(work).ledger
     problems = ledger.verify(path, head or ())
     torn, count = ledger.torn_bytes(path), ledger.count(path)
     now = None
     with contextlib.suppress(DataError):
-        now = Ledger(path).head()
+        now = ledger.Ledger(path).head()
     if as_json:
         print_json({"entries": count, "head": str(now) if now else None, "torn_bytes": torn, "problems": problems})
     else:
@@ -235,6 +245,8 @@ def verify_ledger(
 
 
 def _pin(subject: str, place: Workplace, pinned: bool) -> None:
+    from benchmark.store import pins
+
     root = _existing(place)
     names = {item.method.name for item in store.load_placements(root)}
     for path in sorted(root.glob("runs/[!.]*/run.json")):
@@ -256,10 +268,13 @@ def _pin(subject: str, place: Workplace, pinned: bool) -> None:
 @contextlib.contextmanager
 def _organiser(place: Workplace, owner: str) -> Iterator[Ledger]:
     """The organiser's lease on the work folder, and the ledger."""
+    from benchmark import lease
+    from benchmark.ledger import Ledger
+
     with lease.hold(place.root, owner) as held:
         if held.took_over:
             console.err.print(held.took_over, markup=False)
-        yield Ledger(place.root / LEDGER)
+        yield Ledger(place.ledger)
 
 
 def _migrate(root: Path, book: Ledger) -> None:

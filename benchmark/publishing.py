@@ -18,12 +18,10 @@ from benchmark.federation import pooling
 from benchmark.image import Volume
 from benchmark.ledger import Ledger
 from benchmark.tasks import TaskFolder
+from benchmark.workplace import Workplace
 from leaderboard import anonymous, embargo, setparts
 from leaderboard.records import Content
 from leaderboard.site import BoardData, CanaryCase, Published, parsed_date, publish
-
-LEDGER = "ledger.jsonl"
-"""Name of the ledger, beside the store."""
 
 Entry = tuple[Task, Edition, Sequence[tuple[RunRecord, store.ScoreRecord]]]
 """A task, the edition that was scored, and its runs with their scores."""
@@ -39,7 +37,7 @@ def publish_boards(
     """
     head = None
     with contextlib.suppress(DataError):  # a broken ledger is told by whoever writes or verifies it
-        head = Ledger(root.parent / LEDGER).head()
+        head = Ledger(Workplace(root.parent).ledger).head()
     made = boards(entries, root, date)
     return publish(site, made, date=date, base_url=base_url, ledger_head=str(head) if head else "")
 

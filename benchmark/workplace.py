@@ -29,6 +29,11 @@ class Workplace:
         return self.root / "site"
 
     @property
+    def ledger(self) -> Path:
+        """What happened, see `benchmark.ledger`."""
+        return self.root / "ledger.jsonl"
+
+    @property
     def inbox(self) -> Path:
         """Submissions that were handed in, see `benchmark.inbox`."""
         return self.root / "inbox"

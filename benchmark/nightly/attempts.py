@@ -11,13 +11,10 @@ from benchmark.ledger import Entry, Ledger
 from benchmark.nightly.quota import Attempt, team_of
 from benchmark.workplace import Workplace
 
-LEDGER = "ledger.jsonl"
-"""Name of the ledger in the work folder."""
-
 
 def read(work: Workplace) -> list[Attempt]:
     """All attempts of a workplace, oldest first. Raises `DataError` for a ledger that cannot be read."""
-    log = Ledger(work.root / LEDGER).entries()
+    log = Ledger(work.ledger).entries()
     teams = teams_of(log)
     teams |= {entry.id: entry.submission.method.team for entry in inbox.sorted_out(work.inbox)[0]}
     return of(log, teams)

@@ -44,7 +44,7 @@ class Surroundings:
     @property
     def ledger(self) -> Ledger:
         """The ledger of the workplace."""
-        return Ledger(self.work.root / attempts.LEDGER)
+        return Ledger(self.work.ledger)
 
 
 def surroundings(work: Workplace, config: Config, extra: Sequence[Path] = ()) -> Surroundings:
