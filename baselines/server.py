@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 
 from benchmark.errors import RadbenchError
+from benchmark.image import metaimage  # noqa: F401 - loaded here, or the first case would be charged for it
 
 TERMINATED = 128 + signal.SIGTERM
 

@@ -15,7 +15,6 @@ from benchmark.contract.board import Curve
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
 from benchmark.fairness import UNKNOWN, Agreement, Fairness, Population
-from benchmark.federation import merging, pooling
 from benchmark.scoring import iterate_losses, sampling_for
 from benchmark.statistics import agreement as rules
 from benchmark.statistics import ranking
@@ -54,6 +53,8 @@ def _sites(task: Task, edition: Edition, run: RunRecord, table: Sequence[Score],
     """By metric the values of single sites, where the edition is put together from such."""
     if not edition.info.sites:
         return ()
+    from benchmark.federation import merging, pooling  # few boards are
+
     return pooling.by_site(
         task, edition.split("test"), table, merging.summed(root, task, edition.info, run.method.name)
     )

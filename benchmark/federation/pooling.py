@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark import metrics
 from benchmark.contract import Attribute, Case, DatasetInfo, Score, SiteMetric, SiteValue, Task
 from benchmark.errors import DataError
-from benchmark.federation.bundle import Bundle
 from benchmark.statistics import sites as statistics
+
+if TYPE_CHECKING:
+    from benchmark.federation.bundle import Bundle
 
 SITE = "site"
 """Attribute of the cases of a federated edition."""

@@ -7,27 +7,33 @@ Physical points are LPS (x to the left, y to the back, z to the head), in mm:
 
     point(index) = origin + direction @ (spacing * index)
 
-One module a format; each says how its own conventions are turned into these.
+One module a format; each says how its own conventions are turned into these. A format's module, and the library behind it, is imported
+when the first file of that format is read or written: together they take longer than most commands do.
 """
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from benchmark.image import dicom, metaimage, nifti, nrrd, png
 from benchmark.image.volume import AXIAL, MAX_VOXELS, Volume
 
-READERS = {
-    ".mha": metaimage.read,
-    ".mhd": metaimage.read,
-    ".nii": nifti.read,
-    ".nii.gz": nifti.read,
-    ".nrrd": nrrd.read,
-    ".png": png.read,
+FORMATS = {
+    ".mha": "metaimage",
+    ".mhd": "metaimage",
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+    ".nrrd": "nrrd",
+    ".png": "png",
 }
-"""Readers of files by suffix."""
+"""By suffix, the module that reads such files."""
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"benchmark.image.{name}")
 
 
 def suffix(path: Path) -> str:
@@ -47,13 +53,13 @@ def read(path: Path, *, max_voxels: int = MAX_VOXELS) -> Volume:
     """
     path = Path(path)
     if path.is_dir():
-        return dicom.read(path, max_voxels)
+        return _module("dicom").read(path, max_voxels)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    reader = READERS.get(suffix(path))
-    if reader is None:
-        raise ValueError(f"images of type {suffix(path) or path.name!r} are not supported; {', '.join(READERS)} are")
-    return reader(path, max_voxels)
+    form = FORMATS.get(suffix(path))
+    if form is None:
+        raise ValueError(f"images of type {suffix(path) or path.name!r} are not supported; {', '.join(FORMATS)} are")
+    return _module(form).read(path, max_voxels)
 
 
 def write(path: Path, volume: Volume, *, compress: bool = False) -> None:
@@ -76,13 +82,13 @@ def write(path: Path, volume: Volume, *, compress: bool = False) -> None:
         raise ValueError(f"voxels of type {volume.array.dtype}; plain numbers are needed")
     match suffix(path):
         case ".mha":
-            metaimage.write(path, volume, compress)
+            _module("metaimage").write(path, volume, compress)
         case ".nii" | ".nii.gz":
-            nifti.write(path, volume)
+            _module("nifti").write(path, volume)
         case ".png":
-            png.write(path, volume)
+            _module("png").write(path, volume)
         case "":
-            dicom.write(path, volume)
+            _module("dicom").write(path, volume)
         case other:
             raise ValueError(f"images of type {other!r} cannot be written; .mha, .nii, .nii.gz, .png or a folder can")
 
