@@ -18,7 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,12 @@ def content(index: int) -> CaseFiles:
 
 def build(work: Workplace, folder: TaskFolder, submissions: int, cases: int) -> None:
     """The edition, and a run with outputs for each submission."""
+    prepare(work, folder, cases)
+    hand_in(work, folder, range(submissions))
+
+
+def prepare(work: Workplace, folder: TaskFolder, cases: int) -> None:
+    """The edition and an empty store."""
     planned = [
         PlannedCase(
             Case(id=f"c{n}", split="canary" if n < 2 else "test", attributes={"site": "AB"[n % 2]}), partial(content, n)
@@ -62,10 +68,15 @@ def build(work: Workplace, folder: TaskFolder, submissions: int, cases: int) -> 
     info = DatasetInfo(
         task="toy", task_version="1", edition="phantom", kind="phantom", title="Load", description="-", licence="-"
     )
-    edition = dataset.prepare(work.data, folder.task, Plan(info, planned), workers=1)
+    dataset.prepare(work.data, folder.task, Plan(info, planned), workers=1)
     store.open_store(work.store)
+
+
+def hand_in(work: Workplace, folder: TaskFolder, numbers: Iterable[int]) -> None:
+    """Submissions of these numbers with their recorded outputs, not scored."""
+    edition = dataset.load(work.data, folder.task, "phantom")
     truths = {c.id: edition.read_reference(folder.task.reference("truth"), c.id) for c in edition.cases}
-    for number in range(submissions):
+    for number in numbers:
         rng = np.random.default_rng([7, number])
         digest = f"sha256:{number:064x}"
         payload = store.inference_payload(digest, folder.task, edition, edition.cases, ["podman/exec"])
@@ -119,11 +130,12 @@ def verify(work: Workplace, folder: TaskFolder) -> None:
 
 
 def night(work: Workplace, folder: TaskFolder) -> None:
-    """A whole night; after the first one, with nothing to do."""
+    """A whole night; after the first one, with nothing to do but what was handed in since."""
     report, error = session.hold(gather.surroundings(work, SETTINGS, [folder.root.parent]), say=lambda line: None)
     assert report is not None and report.exit_code == 0, (error, report and report.person)
 
 
+ONE_NEW = "night with one new row"
 SETTINGS = config.Config(nightly=config.Nightly(baselines="none", engine="podman", reproduce="off", disk_low_gb=0))
 STEPS: dict[str, Callable[[Workplace, TaskFolder], None]] = {
     "score all recorded outputs": rescore,
@@ -134,6 +146,7 @@ STEPS: dict[str, Callable[[Workplace, TaskFolder], None]] = {
     "verify": verify,
     "first night": night,
     "night with nothing to do": night,
+    ONE_NEW: night,
 }
 
 
@@ -174,9 +187,13 @@ def main() -> None:
         )
         figures = {}
         for name, step in STEPS.items():
+            if name == ONE_NEW:
+                hand_in(work, folder, [given.submissions])
             seconds, memory = measured(partial(step, work, folder))
             figures[name] = [round(seconds, 2), round(memory)]
             print(f"| {given.submissions} | {given.cases} | {name} | {seconds:.2f} | {memory:.0f} |", flush=True)
+        if not (work.site / "tasks/toy/submissions" / f"m-{given.submissions:04d}").is_dir():
+            raise SystemExit("the new row is not on the site")
         size = sum(p.stat().st_size for p in work.site.rglob("*") if p.is_file())
         files = sum(1 for p in work.root.rglob("*") if p.is_file())
         print(f"# site {size / 2**20:.1f} MiB, {files} files in all; {json.dumps(figures)}", file=sys.stderr)
