@@ -46,6 +46,7 @@ class Import:
     """Sentences for who imports, such as which cases were left out."""
 
 
+@pydicom.config.disable_value_validation()  # broken values are dealt with here; pydicom's warnings would quote them
 def plan(
     root: Path,
     task: Task,
@@ -170,10 +171,9 @@ def _check(
 def _read(path: Path) -> tuple[pydicom.Dataset, str]:
     """A whole dataset with every element decoded as far as it can be, and the file's hash."""
     try:
-        with pydicom.config.disable_value_validation():
-            dataset = pydicom.dcmread(path)
-            for _ in profile.elements(dataset):
-                pass
+        dataset = pydicom.dcmread(path)
+        for _ in profile.elements(dataset):
+            pass
         return dataset, hashlib.sha256(path.read_bytes()).hexdigest()
     except Exception as error:  # pydicom has no common base for what broken elements raise
         raise DataError("unreadable_volume", f"{path} cannot be read ({type(error).__name__}: {error})") from error
@@ -197,6 +197,7 @@ def _planned(
     return PlannedCase(case, partial(make, task, wanted, files, pseudonyms, deidentified))
 
 
+@pydicom.config.disable_value_validation()
 def make(
     task: Task, wanted: mapping.Mapping, files: Mapping[str, Sequence[Path]], pseudonyms: Pseudonyms, deidentified: bool
 ) -> CaseFiles:
@@ -238,8 +239,7 @@ def _volume(paths: Sequence[Path], pseudonyms: Pseudonyms, deidentified: bool) -
                 dataset, _ = _read(path)
                 deidentify.apply(dataset, pseudonyms)
                 try:
-                    with pydicom.config.disable_value_validation():
-                        dataset.save_as(place)
+                    dataset.save_as(place)
                 except Exception as error:
                     raise ValueError(f"{path.name} cannot be written again ({error})") from error
             else:

@@ -30,7 +30,7 @@ class Series:
     study: str
     """StudyInstanceUID."""
     patient: str
-    """PatientID, or the name where there is none."""
+    """PatientID, or the name where there is none; where there is neither, the study stands for a patient of its own."""
     files: tuple[Path, ...]
     """In the order of their SOPInstanceUIDs, so that file names have no say."""
     header: Dataset
@@ -81,8 +81,7 @@ def scan(root: Path, progress: Callable[[int, int], None] | None = None) -> Tree
     without = other = 0
     for done, path in enumerate(paths, 1):
         try:
-            with pydicom.config.disable_value_validation():
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
         except (InvalidDicomError, IsADirectoryError):
             other += 1
             continue
@@ -107,13 +106,16 @@ def scan(root: Path, progress: Callable[[int, int], None] | None = None) -> Tree
 def _series(study: str, uid: str, members: Sequence[tuple[str, Path, Dataset]]) -> Series:
     ordered = sorted(members, key=lambda member: (member[0], str(member[1])))
     first = ordered[0][2]
-    patient = str(first.get("PatientID", "") or first.get("PatientName", "") or "")
-    strangers = {str(h.get("PatientID", "") or h.get("PatientName", "") or "") for _, _, h in ordered} - {patient}
-    if strangers:
+    patient = _patient(first)
+    if any(_patient(header) != patient for _, _, header in ordered):
         raise DataError(
             "import_layout", f"a series of {len(ordered)} files has several patients", expected="one patient a series"
         )
-    return Series(uid, study, patient, tuple(path for _, path, _ in ordered), first)
+    return Series(uid, study, patient or study, tuple(path for _, path, _ in ordered), first)
+
+
+def _patient(header: Dataset) -> str:
+    return str(header.get("PatientID", "") or header.get("PatientName", "") or "")
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -12,13 +12,14 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from benchmark import dataset, image, tasks
 from benchmark.dataset import Edition
 from benchmark.dicom import importing
 from benchmark.image import Volume
-from tests.dicom.hospital import ROOT, SECRETS, write_tree
+from tests.dicom.hospital import ROOT, SECRETS, volume, write_series, write_tree
 
 SERIES = (
     "--series",
@@ -191,6 +192,29 @@ def test_clean_files_need_no_deidentification(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "data/denoising/plain/cases.csv").read_text().splitlines()))
     assert [row["dose"] for row in rows] == ["25%", "25%"] and {row["sex"] for row in rows} == {"unknown"}
     assert {row["scan"] for row in rows} == {row["patient"] for row in rows}  # the task's cluster
+    # The files name no patient: that does not make one patient of all of them.
+    assert len({row["patient"] for row in rows}) == 2
+
+
+def test_no_broken_value_is_quoted(tmp_path: Path) -> None:
+    """What pydicom says of a value that breaks the standard's rules has the value in it."""
+    size = (2.0, 2.0, 2.0)
+    with pydicom.config.disable_value_validation():
+        broken = {"PatientAge": "Wanderschmidt", "PatientBirthDate": "Feldkirch", "FrameOfReferenceUID": "Ottoline"}
+        write_series(
+            tmp_path / "tree",
+            volume((6, 8, 8), size),
+            size,
+            modality="CT",
+            description="",
+            patient=1,
+            series=1,
+            **broken,
+        )
+    options = ("--series", "low-dose-ct=CT", "--attribute", "dose=25%", "--deidentify")
+    done = radbench(tmp_path, "import", "dicom", tmp_path / "tree", "--task", "denoising", *options)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr and not any(secret in done.stderr for secret in SECRETS)
 
 
 @pytest.mark.parametrize(
