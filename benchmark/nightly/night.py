@@ -20,12 +20,13 @@ from benchmark.contract import RunRecord
 from benchmark.lease import Lease
 from benchmark.ledger import Ledger
 from benchmark.nightly import aftermath, failing, failures, front, queue, reproducing, watch
+from benchmark.nightly.boards import basis
 from benchmark.nightly.chronicle import Chronicle
 from benchmark.nightly.failures import Failure
 from benchmark.nightly.gather import Surroundings, gather, image_key
 from benchmark.nightly.hands import Hands
 from benchmark.nightly.memory import Memory
-from benchmark.nightly.plan import basis, plan
+from benchmark.nightly.plan import plan
 from benchmark.nightly.queue import Item, Queue
 from benchmark.nightly.report import Failed, Reproduced, RowPlaced, RunDone, ScoreDone, SiteChange
 from benchmark.nightly.state import State

@@ -7,46 +7,32 @@ submission, or what the submission says of itself, does. The site is made anew w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 from benchmark import store
-from benchmark.contract import Limits, Method, Task
-from benchmark.dataset import Edition
 from benchmark.nightly import turns
 from benchmark.nightly.admission import Admitted, admit
-from benchmark.nightly.state import Basis, EditionState, Image, State
+from benchmark.nightly.boards import Board, Subject, boards_of
+from benchmark.nightly.reasons import REMOVED, what_changed, why_run, why_score
+from benchmark.nightly.state import Image, State
 from benchmark.nightly.work import Place, Plan, Publish, Reproduce, Run, ScoreRun, Stopped, TakeIn, Waiting
 from benchmark.store import Placement
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """A submission, ours or a stranger's, that wants a row on an edition."""
-
-    method: Method
-    image: Image
-    limits: Limits
-    entry: str = ""
-    received: str = ""
-    phase: str = ""
-    counts: bool = False
 
 
 def plan(state: State) -> Plan:
     """What is due. The same state gives the same plan, whatever the order of its parts."""
     admitted, waiting = admit(state)
-    subjects, take_ins, more = _subjects(state, admitted)
+    subjects, take_ins = _subjects(state, admitted)
     runs: list[Run] = []
     scores: list[ScoreRun] = []
     places: list[Place] = []
-    boards = _boards(state)
+    boards = boards_of(state)
     for (task_name, edition_name), wanting in sorted(subjects.items()):
         edition = next((e for e in state.editions.get(task_name, ()) if e.name == edition_name), None)
         if edition is None or edition.problem is not None:
-            more += [_stuck(s, task_name, edition_name, edition is None) for s in wanting if s.entry]
+            waiting += [_stuck(s, task_name, edition_name, edition is None) for s in wanting if s.entry]
             continue
         own_runs, own_scores, own_places = _board_work(state, boards[f"{task_name}/{edition_name}"], wanting)
         runs, scores, places = [*runs, *own_runs], [*scores, *own_scores], [*places, *own_places]
@@ -64,15 +50,10 @@ def plan(state: State) -> Plan:
         places=tuple(sorted(places, key=lambda p: p.key)),
         publish=_publish(state, shown, places, scores),
         reproduce=_reproduce(state, subjects, boards),
-        waiting=(*waiting, *more),
+        waiting=tuple(waiting),
         stopped=tuple(_stopped(state)),
         shown=shown,
     )
-
-
-def basis(state: State) -> dict[str, Basis]:
-    """What the keys of each board have in common now, for the words of the next plan."""
-    return {name: board.basis for name, board in _boards(state).items()}
 
 
 def _urgency(run: Run) -> tuple[Any, ...]:
@@ -80,11 +61,9 @@ def _urgency(run: Run) -> tuple[Any, ...]:
     return (-len(run.names), not run.entry, run.received, run.task, run.edition, run.key)
 
 
-def _subjects(
-    state: State, admitted: Sequence[Admitted]
-) -> tuple[dict[tuple[str, str], list[_Subject]], list[TakeIn], list[Waiting]]:
+def _subjects(state: State, admitted: Sequence[Admitted]) -> tuple[dict[tuple[str, str], list[Subject]], list[TakeIn]]:
     """Who wants a row on which edition; whose image must be taken in first."""
-    subjects: dict[tuple[str, str], list[_Subject]] = {}
+    subjects: dict[tuple[str, str], list[Subject]] = {}
     take_ins: list[TakeIn] = []
     counted = {a.entry for a in state.attempts if a.counted}
     for found in admitted:
@@ -101,7 +80,7 @@ def _subjects(
             )
         for edition in editions:
             if image is not None or edition not in usable:
-                subject = _Subject(
+                subject = Subject(
                     submission.method,
                     image or Image("", ()),
                     submission.limits(task),
@@ -116,80 +95,16 @@ def _subjects(
             task = state.tasks[baseline.task]
             phases = tuple(phase.edition for phase in task.phases if phase.edition)
             for edition in dict.fromkeys((*state.chosen.get(task.name, ()), *phases)):
-                subject = _Subject(baseline.method, baseline.image, task.limits)
+                subject = Subject(baseline.method, baseline.image, task.limits)
                 subjects.setdefault((task.name, edition), []).append(subject)
-    return subjects, take_ins, []
-
-
-class _Board:
-    """One task on one edition: makes keys, and hashes once what many keys have in common."""
-
-    def __init__(self, task: Task, edition: EditionState) -> None:
-        self.task, self.edition = task, edition
-        # It has what keys ask of an edition: the hashes.
-        self._as_edition = cast(Edition, edition)
-        self._scoring = _filled(lambda run: store.scoring_payload(run, task, self._as_edition, edition.cases), "run")
-        self._inference: dict[tuple[str, tuple[str, ...]], Callable[[str], str]] = {}
-
-    def run_key(self, subject: _Subject) -> str:
-        """Inference key of a subject here."""
-        same = (subject.limits.model_dump_json(), subject.image.flags)
-        if same not in self._inference:
-            task = self.task.model_copy(update={"limits": subject.limits})
-            self._inference[same] = _filled(
-                lambda digest: store.inference_payload(
-                    digest, task, self._as_edition, self.edition.cases, subject.image.flags
-                ),
-                "submission",
-            )
-        return self._inference[same](subject.image.digest)
-
-    def score_key(self, run: str) -> str:
-        """Scoring key of a run here."""
-        return self._scoring(run)
-
-    @property
-    def basis(self) -> Basis:
-        """What its keys have in common."""
-        payload = store.scoring_payload("", self.task, self._as_edition, self.edition.cases)
-        metrics = {key: value for key, value in payload.items() if key not in ("run", "references", "scorer")}
-        return Basis(
-            inputs=self.edition.inputs,
-            references=self.edition.references,
-            limits=self.task.limits.model_dump_json(),
-            metrics=store.digest(metrics),
-            scorer=store.scorer_version(),
-        )
-
-
-def _boards(state: State) -> dict[str, _Board]:
-    """By task/edition; without those whose records cannot be read."""
-    return {
-        f"{name}/{edition.name}": _Board(state.tasks[name], edition)
-        for name, editions in state.editions.items()
-        for edition in editions
-        if edition.content
-    }
-
-
-HOLE = "\0hole\0"
-
-
-REMOVED = "its predictions went by the retention rule, and the present scorer has not seen them"
-
-
-def _filled(payload: Callable[[str], dict[str, Any]], field: str) -> Callable[[str], str]:
-    """`store.digest(payload(value))` as a function of the value, which stands under `field`; all else is written out once."""
-    before, after = store.canonical(payload(HOLE)).split(store.canonical(HOLE))
-    assert before.endswith(f'"{field}":')
-    return lambda value: store.digest_of_text(f"{before}{store.canonical(value)}{after}")
+    return subjects, take_ins
 
 
 def _board_work(
-    state: State, board: _Board, wanting: Sequence[_Subject]
+    state: State, board: Board, wanting: Sequence[Subject]
 ) -> tuple[list[Run], list[ScoreRun], list[Place]]:
     task, edition = board.task.name, board.edition.name
-    by_run: dict[str, list[_Subject]] = {}
+    by_run: dict[str, list[Subject]] = {}
     for subject in wanting:
         by_run.setdefault(board.run_key(subject), []).append(subject)
     before = state.before.get(f"{task}/{edition}")
@@ -213,11 +128,11 @@ def _board_work(
                     names=names,
                     entry=first.entry,
                     received=first.received,
-                    why=REMOVED if key in state.runs else _why_run(state, board, sharing, before),
+                    why=REMOVED if key in state.runs else why_run(state, board, sharing, before),
                 )
             )
         if score not in state.scores:
-            why = "its run is due" if needs else _why_score(state, board, sharing, key, before)
+            why = "its run is due" if needs else why_score(state, board, sharing, key, before)
             scores.append(
                 ScoreRun(key=score, run=key, task=task, edition=edition, names=names, why=why, waits_for=tuple(needs))
             )
@@ -226,7 +141,7 @@ def _board_work(
     return runs, scores, places
 
 
-def _places(state: State, board: _Board, run: str, sharing: Sequence[_Subject], needs: tuple[str, ...]) -> list[Place]:
+def _places(state: State, board: Board, run: str, sharing: Sequence[Subject], needs: tuple[str, ...]) -> list[Place]:
     found = []
     for subject in sharing:
         wanted = Placement(
@@ -249,7 +164,7 @@ def _places(state: State, board: _Board, run: str, sharing: Sequence[_Subject], 
         elif standing == wanted:
             why = "its attempt has not been counted yet"
         else:
-            why = _what_changed(standing, wanted)
+            why = what_changed(standing, wanted)
         found.append(
             Place(
                 key=f"{wanted.task}/{wanted.edition}/{wanted.method.name}",
@@ -263,12 +178,7 @@ def _places(state: State, board: _Board, run: str, sharing: Sequence[_Subject], 
     return found
 
 
-def _what_changed(standing: Placement, wanted: Placement) -> str:
-    fields = [name for name in Method.model_fields if getattr(standing.method, name) != getattr(wanted.method, name)]
-    return f"it says something else of itself: {', '.join(fields)}" if fields else "handed in anew, with the same image"
-
-
-def _orphans(state: State, boards: Mapping[str, _Board]) -> Iterable[ScoreRun]:
+def _orphans(state: State, boards: Mapping[str, Board]) -> Iterable[ScoreRun]:
     """Scores for rows whose entry was taken out of the inbox: they stand, as long as their predictions do."""
     known = {found.entry.id for found in state.entries} | {""}
     for item in state.placements:
@@ -283,51 +193,8 @@ def _orphans(state: State, boards: Mapping[str, _Board]) -> Iterable[ScoreRun]:
             yield ScoreRun(key=key, run=item.run, task=item.task, edition=item.edition, names=names, why=why)
 
 
-def _why_run(state: State, board: _Board, sharing: Sequence[_Subject], before: Basis | None) -> str:
-    task, edition = board.task, board.edition
-    reasons: dict[str, None] = {}
-    for subject in sharing:
-        standing = state.standing.get((task.name, edition.name, subject.method.name))
-        if standing is None:
-            reasons[f"new: handed in at {subject.received}" if subject.entry else "new reference model here"] = None
-        elif standing.entry != subject.entry:
-            reasons[f"a new version was handed in at {subject.received}"] = None
-        elif standing.limits != subject.limits:
-            changed = [
-                f"{name} {getattr(standing.limits, name)} → {getattr(subject.limits, name)}"
-                for name in Limits.model_fields
-                if getattr(standing.limits, name) != getattr(subject.limits, name)
-            ]
-            reasons[f"its limits changed: {', '.join(changed)}"] = None
-        elif before is not None and before.inputs != edition.inputs:
-            reasons["the inputs of the data edition changed"] = None
-        else:
-            what = "the engine or its flags" if subject.entry else "code, configuration or weights of the model"
-            reasons[f"{what} changed" if before is not None else f"the inputs, or {what}, changed"] = None
-    return "; ".join(reasons)
-
-
-def _why_score(state: State, board: _Board, sharing: Sequence[_Subject], run: str, before: Basis | None) -> str:
-    standing = [state.standing.get((board.task.name, board.edition.name, s.method.name)) for s in sharing]
-    if not any(found is not None and found.run == run for found in standing):
-        return "the run is there, and it has no score yet"
-    if before is None:
-        return "the scorer, the metrics or the references changed"
-    now = board.basis
-    changed = [
-        words
-        for name, words in (
-            ("scorer", "the scoring code"),
-            ("metrics", "the task's metric section"),
-            ("references", "the references of the data edition"),
-        )
-        if getattr(now, name) != getattr(before, name)
-    ]
-    return f"{' and '.join(changed)} changed" if changed else "it has no score by the present scorer"
-
-
 def _reproduce(
-    state: State, subjects: Mapping[tuple[str, str], Sequence[_Subject]], boards: Mapping[str, _Board]
+    state: State, subjects: Mapping[tuple[str, str], Sequence[Subject]], boards: Mapping[str, Board]
 ) -> Reproduce | None:
     """Whose turn it is: of the rows that stand as they are wanted, the one that was run again longest ago, or never."""
     if not turns.due(state.turns, state.reproduce, state.now):
@@ -353,7 +220,7 @@ def _reproduce(
     return min(found, key=lambda one: one[:4])[-1] if found else None
 
 
-def _stuck(subject: _Subject, task: str, edition: str, missing: bool) -> Waiting:
+def _stuck(subject: Subject, task: str, edition: str, missing: bool) -> Waiting:
     """A submission whose edition cannot be used."""
     what = "has not been prepared yet" if missing else "is being mended by the organiser"
     return Waiting(
@@ -393,7 +260,7 @@ def _publish(state: State, shown: str, places: Sequence[Place], scores: Sequence
     return Publish(digest=shown, why=why)
 
 
-def _shown(state: State, boards: Mapping[str, _Board]) -> str:
+def _shown(state: State, boards: Mapping[str, Board]) -> str:
     """Hash of all that a page is made from, without reading a run or a score: those never change under their keys."""
     today: date = state.now.date()
     rows: dict[str, list[Any]] = {}
@@ -425,6 +292,3 @@ def _shown(state: State, boards: Mapping[str, _Board]) -> str:
             "scores": store.digest(sorted(state.scores)),
         }
     )
-
-
-__all__ = ["basis", "plan"]

@@ -1,7 +1,8 @@
 """Predictions that the retention rule took away: nothing happens until a later scorer wants them; then they are made anew."""
 
 from benchmark.nightly import gather
-from benchmark.nightly.plan import REMOVED, plan
+from benchmark.nightly.plan import plan
+from benchmark.nightly.reasons import REMOVED
 from benchmark.store.check import check
 from benchmark.store.retention import Retention, collect
 from benchmark.store.retention import plan as collection
