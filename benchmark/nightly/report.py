@@ -16,8 +16,8 @@ MOST_LINES = 20
 """Lines of one kind in the text; the record has all."""
 
 
-class RunDone(Record):
-    """A run that ended."""
+class Done(Record):
+    """A piece of work that was done."""
 
     task: str
     """Task name."""
@@ -26,11 +26,16 @@ class RunDone(Record):
     names: tuple[str, ...]
     """Submissions that it stands for."""
     key: str
-    """Inference key."""
+    """Its inference or scoring key."""
     why: str
     """Why it was due."""
     seconds: float
-    """Wall-clock seconds, from the start to the stored run."""
+    """Wall-clock seconds, from the start until it was stored."""
+
+
+class RunDone(Done):
+    """A run that ended."""
+
     cases: int
     """Cases that it holds."""
     codes: dict[str, int] = Field(default_factory=dict)
@@ -41,21 +46,8 @@ class RunDone(Record):
     """What it took, where it was measured."""
 
 
-class ScoreDone(Record):
+class ScoreDone(Done):
     """A score that was made."""
-
-    task: str
-    """Task name."""
-    edition: str
-    """Edition name."""
-    names: tuple[str, ...]
-    """Submissions that it stands for."""
-    key: str
-    """Scoring key."""
-    why: str
-    """Why it was due."""
-    seconds: float
-    """Wall-clock seconds."""
 
 
 class RowPlaced(Record):
@@ -77,7 +69,7 @@ class Failed(Record):
     """A piece of work that was not done because it failed."""
 
     what: str
-    """`take in`, `run`, `score` or `publish`."""
+    """`take in`, `run`, `score`, `reproduce` or `publish`; `night` for what is in none of them."""
     task: str = ""
     """Task name."""
     edition: str = ""
@@ -104,7 +96,7 @@ class Left(Record):
     """Work that was due and was not begun."""
 
     what: str
-    """`take in`, `run`, `score`, `row` or `site`."""
+    """`take in`, `run`, `score` or `row`."""
     count: int
     """How many pieces."""
     why: str
