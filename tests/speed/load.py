@@ -135,7 +135,7 @@ def night(work: Workplace, folder: TaskFolder) -> None:
     assert report is not None and report.exit_code == 0, (error, report and report.person)
 
 
-ONE_NEW = "night with one new row"
+ONE_NEW = "night with one new row, scored before"
 SETTINGS = config.Config(nightly=config.Nightly(baselines="none", engine="podman", reproduce="off", disk_low_gb=0))
 STEPS: dict[str, Callable[[Workplace, TaskFolder], None]] = {
     "score all recorded outputs": rescore,
@@ -189,6 +189,9 @@ def main() -> None:
         for name, step in STEPS.items():
             if name == ONE_NEW:
                 hand_in(work, folder, [given.submissions])
+                rescore(
+                    work, folder
+                )  # a night runs and scores what is in its inbox; measured is what the row costs after that
             seconds, memory = measured(partial(step, work, folder))
             figures[name] = [round(seconds, 2), round(memory)]
             print(f"| {given.submissions} | {given.cases} | {name} | {seconds:.2f} | {memory:.0f} |", flush=True)
