@@ -55,14 +55,15 @@ def build(data: BoardData, view: BoardView, base_url: str = "") -> Made:
             plain=fairnesspages.heats(view, view.board.population, crossed=False),
             crossed=fairnesspages.heats(view, view.board.population, crossed=True),
         )  # fmt: skip
-    by_case = [view.columns[m] for m in casetable.by_case(view, tables)]
+    columns = casetable.by_case(view, tables)
+    by_case = list(columns.values())
     if view.has_cases:
         _page(
             made,
             "cases.html",
             f"{view.folder}cases/index.html",
             view=view,
-            hardness=casetable.hardness(view, tables),
+            hardness=casetable.hardness(tables, columns),
             columns=by_case,
         )
     for strip in view.strips:

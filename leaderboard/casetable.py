@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -82,22 +82,23 @@ class Hardness:
     """Submissions without a valid output."""
 
 
-def by_case(view: BoardView, tables: Tables) -> list[int]:
-    """Which of the board's columns have values on single cases; metrics of the whole set have none."""
-    return [m for m in range(len(view.columns)) if not np.isnan(tables.values[:, :, m]).all()]
+def by_case(view: BoardView, tables: Tables) -> dict[int, Column]:
+    """The board's columns that have values on single cases, each with a scale for these; metrics of the whole set have none."""
+    return {
+        m: replace(column, scale=_scale(column, tables.values[:, :, m]))
+        for m, column in enumerate(view.columns)
+        if not np.isnan(tables.values[:, :, m]).all()
+    }
 
 
-def hardness(view: BoardView, tables: Tables) -> list[Hardness]:
-    """Every case with what the submissions got on it, in the columns that `by_case` names; nothing where there is none."""
-    shown = by_case(view, tables)
-    scales = {m: _scale(view.columns[m], tables.values[:, :, m]) for m in shown}
-    return [_hardness(c, case, view, tables, scales) for c, case in enumerate(tables.cases)] if shown else []
+def hardness(tables: Tables, columns: Mapping[int, Column]) -> list[Hardness]:
+    """Every case with what the submissions got on it, in the columns of `by_case`; nothing where there is none."""
+    return [_hardness(c, case, tables, columns) for c, case in enumerate(tables.cases)] if columns else []
 
 
-def _hardness(c: int, case: str, view: BoardView, tables: Tables, scales: Mapping[int, Scale | None]) -> Hardness:
+def _hardness(c: int, case: str, tables: Tables, columns: Mapping[int, Column]) -> Hardness:
     medians, ranges, drawn = [], [], []
-    for m in scales:
-        column = view.columns[m]
+    for m, column in columns.items():
         values = tables.values[:, c, m]
         values = values[~np.isnan(values)]
         if not values.size:
@@ -109,7 +110,7 @@ def _hardness(c: int, case: str, view: BoardView, tables: Tables, scales: Mappin
         best = low if column.info.direction == "lower" else high
         medians.append(column.text(median))
         ranges.append(numbers.span(low, high, column.places))
-        drawn.append(bars.bar(scales[m], median, min(median, best), max(median, best)))
+        drawn.append(bars.bar(column.scale, median, min(median, best), max(median, best)))
     return Hardness(case, tuple(medians), tuple(ranges), tuple(drawn), int(tables.failed[:, c].sum()))
 
 

@@ -199,9 +199,8 @@ class Line:
 
     @property
     def sort_of_model(self) -> str:
-        """As the page asks "traditional or generative?"; empty for what is neither."""
-        method = self.row.method
-        return "generative" if method.generative else "traditional" if method.family == "classical" else ""
+        """Whether it is generative, which the family alone does not say; empty where not."""
+        return "generative" if self.row.method.generative else ""
 
     @property
     def valid(self) -> int:
@@ -246,7 +245,8 @@ class BoardView:
     def rule(self) -> str:
         ids = self.board.task.ranking.metrics
         titles = [c.info.title for c in self.columns if c.info.id in ids]
-        return f"{RULES[self.board.task.ranking.rule]} over {', '.join(titles)}"
+        joint = "; " if any("," in title for title in titles) else ", "
+        return f"{RULES[self.board.task.ranking.rule]} over {joint.join(titles)}"
 
     @cached_property
     def intervals(self) -> str:
@@ -279,7 +279,7 @@ class BoardView:
         own = self.board.task.ranking.rule
         taus = self.board.agreement.taus if self.board.agreement else ()
         if rule == own:
-            return "1"
+            return "1.00"
         found = next((t.tau for t in taus if {t.first, t.second} == {rule, own}), None)
         return "—" if found is None else numbers.number(found, 2)
 

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from leaderboard import numbers
 from leaderboard.charts.svg import Axis, c, chart, el, marker, path, shorten, text
 
-WIDTH, HEIGHT = 520.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 372.0, 16.0, 322.0
+WIDTH, HEIGHT = 590.0, 380.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 392.0, 16.0, 322.0
 LINES = 8
 """So many submissions are drawn, the best ranked ones; more could not be told apart."""
 
@@ -132,5 +132,5 @@ def _names(curves: Sequence[Drawn], ends: Sequence[float], *, leaders: bool = Tr
             )
         )
         found.append(marker(curves[i].kind, RIGHT + 24, y))
-        found.append(text(RIGHT + 37, y + 4, shorten(curves[i].title, 18), "label"))
+        found.append(text(RIGHT + 37, y + 4, shorten(curves[i].title, 24), "label"))
     return found

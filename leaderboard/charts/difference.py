@@ -15,7 +15,7 @@ from markupsafe import Markup
 from leaderboard.charts.svg import Axis, c, chart, el, marker, path, shorten, text
 
 WIDTH = 600.0
-LEFT, RIGHT = 192.0, 408.0
+LEFT, RIGHT = 218.0, 382.0
 AXIS = 34.0
 STEP = 20.0
 
@@ -52,10 +52,11 @@ def critical_difference(id: str, placed: Sequence[Placed]) -> Markup:
     levels = _levels(bars)
     depth = AXIS + 14 + 9 * (max(levels, default=-1) + 1)
     half = math.ceil(len(placed) / 2)
+    ticks = axis.ticks(5)
     body = [
         path(f"M{c(LEFT)} {c(AXIS)}H{c(RIGHT)}", "axis"),
-        path("".join(f"M{c(axis.at(v))} {c(AXIS)}v-6" for v, _ in axis.ticks(8)), "axis"),
-        *(text(axis.at(v), AXIS - 11, label, "tick", "middle") for v, label in axis.ticks(8)),
+        path("".join(f"M{c(axis.at(v))} {c(AXIS)}v-6" for v, _ in ticks), "axis"),
+        *(text(axis.at(v), AXIS - 11, label, "tick", "middle") for v, label in ticks),
         text(LEFT - 22, AXIS - 11, "better", "note", "end"),
         text(RIGHT + 22, AXIS - 11, "worse", "note"),
     ]
@@ -71,7 +72,7 @@ def critical_difference(id: str, placed: Sequence[Placed]) -> Markup:
         edge = LEFT - 16 if left else RIGHT + 16
         body.append(path(f"M{c(x)} {c(AXIS)}V{c(y)}H{c(edge)}", "leader"))
         body.append(marker(p.kind, x, AXIS))
-        words = f"{shorten(p.title, 20)}  {p.mean_rank:.2f}"
+        words = f"{shorten(p.title, 24)}  {p.mean_rank:.2f}"
         body.append(text(edge + (-5 if left else 5), y + 4, words, "label", "end" if left else "start"))
     height = depth + STEP * half + 10
     tied = [" and ".join([placed[k].title for k in range(a, b + 1)]) for a, b in bars]

@@ -116,7 +116,7 @@ def place_labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[float
     boxes: list[tuple[float, float, float, float]] = [(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
     chosen = []
     for x, y, title in points:
-        wide = 6.6 * min(len(title), 24)
+        wide = 6.6 * min(len(title), 24) + 4  # some air, so that two labels do not read as one
         options = [
             (9.0, 4.0, "start", (x + 9, y - 8, x + 9 + wide, y + 6)),
             (-9.0, 4.0, "end", (x - 9 - wide, y - 8, x - 9, y + 6)),

@@ -116,8 +116,8 @@ class Axis:
 
 
 def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """1, 10, 100 …, with 2 and 5 between where the axis spans less than about two decades."""
-    steps: Sequence[int] = (1, 2, 5) if high / low < 200 else (1,)
+    """1, 10, 100 …, with 2 and 5 between where the axis spans less than about two decades, and all digits on a short axis."""
+    steps: Sequence[int] = range(1, 10) if high / low <= 5 else (1, 2, 5) if high / low < 200 else (1,)
     found = []
     for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1):
         for step in steps:

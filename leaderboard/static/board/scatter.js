@@ -21,7 +21,7 @@
     }
     var ticks = [];
     if (log) {
-      var steps = high / low < 200 ? [1, 2, 5] : [1];
+      var steps = high / low <= 5 ? [1, 2, 3, 4, 5, 6, 7, 8, 9] : high / low < 200 ? [1, 2, 5] : [1];
       for (var p = Math.floor(Math.log10(low)) - 1; p <= Math.ceil(Math.log10(high)); p += 1) {
         steps.forEach(function (s) {
           var v = Number((s * Math.pow(10, p)).toPrecision(12));
@@ -103,7 +103,7 @@
     }).filter(function (s) { return s.label; }).reverse();
     var boxes = spots.map(function (s) { return [s.x - 6, s.y - 6, s.x + 6, s.y + 6]; });
     spots.forEach(function (s) {
-      var w = 6.6 * s.label.textContent.length, best = null;
+      var w = 6.6 * s.label.textContent.length + 4, best = null;
       [[9, 4, "start", [s.x + 9, s.y - 8, s.x + 9 + w, s.y + 6]], [-9, 4, "end", [s.x - 9 - w, s.y - 8, s.x - 9, s.y + 6]],
         [0, -11, "middle", [s.x - w / 2, s.y - 23, s.x + w / 2, s.y - 9]], [0, 20, "middle", [s.x - w / 2, s.y + 8, s.x + w / 2, s.y + 22]]
       ].forEach(function (o) {
