@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from benchmark.nightly.attempts import read
 from benchmark.nightly.config import Config, Nightly
 from benchmark.nightly.report import NightReport
 from benchmark.workplace import Workplace
+from tests.chaos.places import small
 from tests.conftest import write_toy
 from tests.container import base
+from tests.nightly import otherdays
 
 COPY = """
 import pathlib, shutil
@@ -41,12 +44,27 @@ licence = "CC0-1.0"
 """
 
 
-def hand_in(folder: Path, work: Workplace, tasks_root: Path, name: str, image: str, title: str) -> inbox.Entry:
+NOISE = """
+import gzip, os, pathlib
+target = pathlib.Path("/output/images/clean")
+target.mkdir(parents=True)
+(source,) = pathlib.Path("/input/images/noisy").iterdir()
+data = bytearray(gzip.decompress(source.read_bytes()))
+for at in range(352, 384, 2):  # the first sixteen voxels, of 16 bits each
+    data[at : at + 2] = os.urandom(1) + b"\\0"
+(target / source.name).write_bytes(gzip.compress(bytes(data)))
+"""
+"""Gives back what it gets, and in sixteen voxels something else each time."""
+
+
+def hand_in(
+    folder: Path, work: Workplace, tasks_root: Path, name: str, image: str, title: str, requests: str = ""
+) -> inbox.Entry:
     """Save an image as an archive and hand it in with its manifest."""
     folder.mkdir(parents=True)
     base.podman("save", "--quiet", "--format=docker-archive", f"--output={folder / 'image.tar'}", image)
     manifest = folder / "submission.toml"
-    manifest.write_text(MANIFEST.format(name=name, title=title))
+    manifest.write_text(MANIFEST.format(name=name, title=title) + requests)
     entry, _ = inbox.submit(manifest, tasks.find("toy", [tasks_root]).task, work.inbox)
     return entry
 
@@ -89,3 +107,42 @@ def test_a_night_with_podman(engine: Runtime, clean: None, tmp_path: Path) -> No
     report = night(work, root)
     assert not report.runs and [row.why for row in report.rows] == ["it says something else of itself: title"]
     assert any("First, renamed" in text for text in [(work.site / "tasks/toy/index.html").read_text()])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_containers_are_run_again_also_after_a_kill(engine: Runtime, clean: None, tmp_path: Path) -> None:
+    """One that repeats itself and one that does not, in turn, a night each; the first of these nights is killed in the middle."""
+    place = small(tmp_path)
+    work, root = place.work, place.tasks
+    config = Config(nightly=Nightly(baselines="none", engine="podman", disk_low_gb=0), executor={"workers": 1})
+    for name, source in (("same", COPY), ("wild", NOISE)):
+        image = base.python_image(f"night-{name}", source)
+        hand_in(tmp_path / name, work, root, name, image, name.title(), '\n[requests]\ninputs = "nifti"\n')
+    first = otherdays.night(work, config, [root], days=0)
+    assert first is not None and first.exit_code == 0 and first.reproduced is None, first
+    runs = {run.names[0]: run.key for run in first.runs}
+    report = otherdays.killed_and_again(work, config, [root], days=1)
+    assert report.exit_code == 0 and report.reproduced is not None and not report.site.changed
+    assert (report.reproduced.run, report.reproduced.result.same) == (runs["same"], True)
+    following = otherdays.night(work, config, [root], days=2)
+    assert following is not None and following.reproduced is not None, following
+    found = following.reproduced.result
+    assert (following.reproduced.run, found.same, found.within, found.changed) == (runs["wild"], False, False, 3)
+    assert found.difference is not None and 0 < found.difference <= 300 and found.unit == "HU"
+    # It is said in the morning, and both rows show how they came out.
+    assert following.exit_code == 1 and any("wild does not give again" in line for line in following.person)
+    assert following.site.changed
+    newest = json.loads((work.site / "newest.json").read_text())["edition"]
+    board = json.loads((work.site / "editions" / newest / "tasks/toy/board.json").read_text())
+    shown = {row["method"]["name"]: row["reproduction"] for row in board["rows"]}
+    assert shown["same"] == report.reproduced.result.model_dump(mode="json")
+    assert shown["wild"] == found.model_dump(mode="json")
+    pages = "".join(path.read_text() for path in (work.site / "editions" / newest).rglob("*.html"))
+    pages = html.unescape(pages)
+    assert report.reproduced.result.sentence in pages and found.sentence in pages
+    assert [(line["run"], line["same"]) for line in otherdays.reproductions(work)] == [
+        (runs["same"], True),
+        (runs["wild"], False),
+    ]
+    assert otherdays.idle(work, config, [root], days=2) and otherdays.sound(work)
