@@ -248,9 +248,7 @@ def merge(
     with lease.hold(place.root, "radbench merge"):
         result = merging.merge(found, declared, place.data, place.store, replace=replace)
         for sha in result.added:
-            Ledger(place.ledger).append(
-                "store_changed", what="import", scores=1, archive=sha, subject=f"bundle/{name}"
-            )
+            Ledger(place.ledger).append("store_changed", what="import", scores=1, archive=sha, subject=f"bundle/{name}")
     if as_json:
         print_json(
             {
