@@ -54,10 +54,11 @@ def _all(jobs: Sequence[Job]) -> Iterator[Made]:
         return
     # The largest first, so that no process is left alone with it at the end.
     order = sorted(range(len(jobs)), key=lambda i: -len(jobs[i].data.board.rows))
-    done: dict[int, Made | None] = dict(zip(order, forks.each(lambda n: _made(jobs[order[n]]), len(jobs)), strict=True))
-    for i, job in enumerate(jobs):
-        made = done.pop(i)
-        yield made if made is not None else _kept(job)
+    done: dict[int, Made] = {}
+    for i, made in zip(order, forks.each(lambda n: _made(jobs[order[n]]), len(jobs)), strict=True):
+        # Read while the others are still being made.
+        done[i] = _kept(jobs[i]) if made is None else made
+    yield from (done.pop(i) for i in range(len(jobs)))
 
 
 def _made(job: Job) -> Made | None:

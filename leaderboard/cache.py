@@ -36,9 +36,9 @@ class Cache:
     def load(self, key: str) -> Made | None:
         """What was kept under a key; None where there is nothing whole."""
         with suppress(OSError, ValueError, KeyError):
-            data = (self._folder / key).read_bytes()
-            head, _, body = data.partition(b"\n")
-            record = json.loads(head)
+            with (self._folder / key).open("rb") as handle:
+                record = json.loads(handle.readline())
+                body = memoryview(handle.read())
             if hashlib.sha256(body).hexdigest() == record["sha256"]:
                 self._used.add(key)
                 return _unpacked(record, body)
@@ -49,7 +49,8 @@ class Cache:
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = self._folder / f".{key}.{os.getpid()}"
         # No need to sync: what a power cut leaves half is found out by its hash and made again.
-        partial.write_bytes(_packed(made))
+        with partial.open("wb") as handle:
+            handle.writelines(_packed(made))
         partial.replace(self._folder / key)
         self._used.add(key)
 
@@ -64,7 +65,8 @@ class Cache:
             yield from sorted(self._folder.iterdir())
 
 
-def _packed(made: Made) -> bytes:
+def _packed(made: Made) -> list[bytes]:
+    """What an entry holds, in pieces: they are never joined, since a board's files may be a hundred megabytes."""
     parts: list[bytes] = []
     index: list[tuple[str, str, int]] = []
     for path, text in made.pages.items():
@@ -75,22 +77,24 @@ def _packed(made: Made) -> bytes:
         index.append(("asset", path, len(content)))
     parts.append(made.part)
     index.append(("part", "", len(made.part)))
-    body = b"".join(parts)
-    head = {"sha256": hashlib.sha256(body).hexdigest(), "files": index}
-    return json.dumps(head).encode() + b"\n" + body
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    head = {"sha256": total.hexdigest(), "files": index}
+    return [json.dumps(head).encode(), b"\n", *parts]
 
 
-def _unpacked(record: dict, body: bytes) -> Made:
+def _unpacked(record: dict, body: memoryview) -> Made:
     made, start = Made(), 0
     for kind, path, length in record["files"]:
         content = body[start : start + length]
         start += length
         if kind == "page":
-            made.pages[path] = content.decode("utf-8")
+            made.pages[path] = str(content, "utf-8")
         elif kind == "part":
-            made.part = content
+            made.part = bytes(content)
         else:
-            made.assets[path] = content
+            made.assets[path] = bytes(content)
     return made
 
 
