@@ -60,9 +60,11 @@ def made(night: Night, started: datetime, seconds: float) -> NightReport:
 
 
 def _left(night: Night) -> list[Left]:
-    """What was due and not begun, by sort and reason."""
+    """What was due and not done, by sort and reason."""
     missed = {item.key for item in night.failed}
     reasons: Counter[tuple[str, str]] = Counter()
+    for item in night.under_way:
+        reasons[queue.kind(item), "the night was ended while it was under way; the next one goes on with it"] += 1
     for item in night.queue.todo.values():
         why = night.queue.reason(item)
         if not why:

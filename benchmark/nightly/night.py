@@ -107,6 +107,11 @@ class Night:
             self.hands.close()
             self._remember()
 
+    @property
+    def under_way(self) -> tuple[Item, ...]:
+        """What was begun and has not ended; after the night, what was cut off."""
+        return tuple(item for item, _ in self._begun.values())
+
     # Planning ---------------------------------------------------------------------------------------------------------------
 
     def make_plan(self) -> Plan:

@@ -93,7 +93,7 @@ class Failed(Record):
 
 
 class Left(Record):
-    """Work that was due and was not begun."""
+    """Work that was due and was not done, without having failed."""
 
     what: str
     """`take in`, `run`, `score` or `row`."""
@@ -188,7 +188,7 @@ class NightReport(Record):
     waiting: tuple[Waiting, ...] = ()
     """Submissions that wait, or will never run, and why."""
     left: tuple[Left, ...] = ()
-    """What was due and not begun."""
+    """What was due and not done."""
     notes: tuple[str, ...] = ()
     """What else the organiser should know: a lease taken over, a clock that jumped, a disk that is low."""
     person: tuple[str, ...] = ()
@@ -205,8 +205,10 @@ def text(report: NightReport) -> str:
 
 
 def _lines(report: NightReport) -> Iterator[str]:
-    state = {WELL: "all is well", PERSON: "needs a person", BROKE: "broke"}[report.exit_code]
-    yield f"Night {report.night}: {state}{', interrupted' if report.interrupted else ''}, {_duration(report.seconds)}."
+    states = [{WELL: "all is well", PERSON: "needs a person", BROKE: "broke"}[report.exit_code]]
+    if report.interrupted:
+        states = [*(states if report.exit_code != WELL else []), "interrupted"]
+    yield f"Night {report.night}: {', '.join(states)}, {_duration(report.seconds)}."
     for reason in report.person:
         yield f"  ! {reason}"
     if not _worked(report):
@@ -224,7 +226,7 @@ def _lines(report: NightReport) -> Iterator[str]:
         [f"{s.task}{f'/{s.edition}' if s.edition else ''}: {s.code}: {s.sentence}" for s in report.stopped],
         "Stopped, until it is mended",
     )
-    yield from _cut([f"{item.count} × {item.what}: {item.why}" for item in report.left], "Not begun")
+    yield from _cut([f"{item.count} × {item.what}: {item.why}" for item in report.left], "Not done")
     waits = [item for item in report.waiting if not item.final]
     yield from _cut([f"{w.task}: {w.name} ({w.team}): {w.sentence}" for w in waits], "Waiting")
     yield from _cut(list(report.notes), "Notes")
@@ -270,9 +272,8 @@ def _failure(item: Failed) -> str:
     often += [f"night {item.nights}"] if item.nights > 1 else []
     tries = f" ({', '.join(often)})" if often else ""
     details = f" See {item.details}." if item.details and item.group == "bug" else ""
-    return (
-        f"{item.what} {where} {_names(item.names)}: {item.group} error [{item.code}]{tries}: {item.sentence}{details}"
-    )
+    about = " ".join(part for part in (item.what, where, _names(item.names)) if part)
+    return f"{about}: {item.group} error [{item.code}]{tries}: {item.sentence}{details}"
 
 
 def _site(site: SiteChange) -> Iterator[str]:

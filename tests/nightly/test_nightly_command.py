@@ -48,7 +48,7 @@ def test_reference_models_a_night_that_is_ended_and_the_next(tmp_path: Path) -> 
     ended.send_signal(signal.SIGTERM)
     out, err = ended.communicate(timeout=60)
     assert ended.returncode == 130, err
-    assert "interrupted" in out
+    assert "interrupted" in out and "1 × run: the night was ended while it was under way" in out
     done = radbench("nightly", work=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "denoising/phantom-32 classical" in done.stdout and "new edition" in done.stdout
