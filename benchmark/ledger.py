@@ -205,6 +205,15 @@ def head_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.head")
 
 
+def sweep(path: Path) -> None:
+    """Remove what a writer that was killed, or whose disk refused, left of the head file. A disk that still refuses is left alone."""
+    head = head_file(path)
+    partial = head.with_name(f".{head.name}.partial")
+    if partial.exists():
+        with contextlib.suppress(OSError, InfrastructureError), _locked(path):
+            partial.unlink(missing_ok=True)
+
+
 def torn_bytes(path: Path) -> int:
     """Bytes of a torn line at the end, which the next append moves aside."""
     return path.stat().st_size - _whole_bytes(path) if path.exists() else 0

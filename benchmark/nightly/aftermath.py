@@ -111,8 +111,8 @@ def catch_up(night: Night) -> bool:
     return wrote
 
 
-def sweep(work: Path, ledger: Path) -> None:
-    """Remove what killed nights were writing into their folders, and beside the ledger's last line."""
-    for partial in (*work.glob("nights/*/**/.*.partial"), *ledger.parent.glob(f".{ledger.name}.*.partial")):
+def sweep(nights: Path) -> None:
+    """Remove what killed nights were writing into their folders."""
+    for partial in nights.glob("*/**/.*.partial"):
         with contextlib.suppress(OSError):
             partial.unlink()

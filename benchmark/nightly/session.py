@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark import atomic, lease, store
+from benchmark import atomic, lease, ledger, store
 from benchmark.errors import DataError, InfrastructureError, RadbenchError
 from benchmark.nightly import aftermath, failing, morning
 from benchmark.nightly.gather import Surroundings
@@ -65,8 +65,9 @@ def _held(
         with _told(night):
             night.chronicle.ledger.append("store_changed", what="migrate", schema_from=layout, schema_to=store.VERSION)
         log.say(f"The store was brought from layout {layout} to {store.VERSION}.")
+    ledger.sweep(around.ledger.path)
     if held.took_over:
-        aftermath.sweep(around.work.root, around.ledger.path)
+        aftermath.sweep(around.work.root / "nights")
         night.notes.append(held.took_over)
         log.say(held.took_over)
     try:
@@ -75,9 +76,10 @@ def _held(
         with _told(night):
             morning.tell(night)
         night.notes += [f"Ledger: {torn}." for torn in night.chronicle.ledger.torn]
-        # The report before the ledger's last line: a night that is killed between the two has not lost what it says.
-        report = _kept(morning.made(night, started, working.monotonic() - begin), folder)
+        report = morning.made(night, started, working.monotonic() - begin)
         _finished(night, report)
+        # Last, so that it says so when the disk refused the ledger's line too.
+        report = _kept(report, folder)
         log.note(text(report))
         return report
     finally:

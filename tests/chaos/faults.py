@@ -28,7 +28,7 @@ CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.trun
 HELPERS = ("atomic.py", "ledger.py", "memory.py")
 """What writes for others: a point is told by whom it does it for."""
 Mode = Literal["kill", "torn", "full", "read_only"]
-"""What happens there: SIGKILL; SIGKILL with half of what was being written on disk; no space or no writing from there on."""
+"""What happens there: SIGKILL; SIGKILL with half of what was written and not flushed on disk; no space or no writing from there on."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Faults:
         """Number of the error of a disk that fails since the fault."""
         self.active = True
         self._inside = threading.local()
+        self._flushed: dict[int, int] = {}
+        """By inode that was written to since its last flush, its size then: what is flushed is not torn."""
         self._fsync, self._write = os.fsync, os.write
 
     def install(self) -> None:
@@ -106,6 +108,11 @@ class Faults:
             if event == "write" and descriptor <= 2:
                 return function(descriptor, *data)
             self._reached(event, descriptor, descriptor, *data)
+            found = os.fstat(descriptor)
+            if event == "write":
+                self._flushed.setdefault(found.st_ino, found.st_size)
+            else:
+                self._flushed.pop(found.st_ino, None)
             return function(descriptor, *data)
 
         return wrapped
@@ -140,7 +147,8 @@ class Faults:
         if self.fault.mode == "torn" and data:
             self._write(descriptor, data[: len(data) // 2])
         elif self.fault.mode == "torn" and descriptor >= 0 and not os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
-            os.truncate(f"/proc/self/fd/{descriptor}", os.fstat(descriptor).st_size // 2)
+            found = os.fstat(descriptor)
+            os.truncate(f"/proc/self/fd/{descriptor}", (self._flushed.get(found.st_ino, 0) + found.st_size) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _fail(self, path: str) -> None:
