@@ -10,8 +10,8 @@ from markupsafe import Markup
 from leaderboard import numbers
 from leaderboard.charts.svg import Axis, c, chart, el, marker, path, shorten, text
 
-WIDTH, HEIGHT = 590.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 392.0, 16.0, 322.0
+WIDTH, HEIGHT = 570.0, 380.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 372.0, 16.0, 322.0
 LINES = 8
 """So many submissions are drawn, the best ranked ones; more could not be told apart."""
 
