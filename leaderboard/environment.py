@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from leaderboard import costs, exports, fairnesspages, marks, numbers, pictures
 from leaderboard.views import about
@@ -25,6 +26,11 @@ def render(template: str, path: str, **values: Any) -> str:
 def _finalize(value: Any) -> Any:
     """Every text that is not markup of our own loses its control characters before it is escaped."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else exports.clean(value)
+
+
+def coded(text: str) -> Markup:
+    """Text in which `names between backticks` are set as code; all of it cleaned and escaped."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(exports.clean(text)))))
 
 
 def _environment() -> jinja2.Environment:
@@ -54,6 +60,7 @@ def _environment() -> jinja2.Environment:
         "percent": numbers.percent,
         "rank": numbers.rank,
         "p_value": fairnesspages.p_text,
+        "coded": coded,
         "repr": repr,
     }
     return environment

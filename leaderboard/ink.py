@@ -108,8 +108,12 @@ WIDE = 0.54
 """Width of a letter in heights, on the average of digits."""
 
 
+SIDE = (50.0, 20.0)
+"""Width, and half the height, that the page's letters for the patient's sides take at the middle of the left and right edge."""
+
+
 def _apart(words: Sequence[Word], size: tuple[int, int]) -> list[Word]:
-    """The words moved so that they lie inside the picture and not on each other, as far as there is room."""
+    """The words moved so that they lie inside the picture and neither on each other nor on a side's letter, as far as there is room."""
     placed: list[Word] = []
     for word in words:
         wide = WIDE * SIZE * len(word.text)
@@ -118,6 +122,8 @@ def _apart(words: Sequence[Word], size: tuple[int, int]) -> list[Word]:
         for step in sorted(range(-8, 9), key=abs):
             y = word.y + step * SIZE
             free = all(abs(y - w.y) >= SIZE or x + wide < w.x or w.x + WIDE * SIZE * len(w.text) < x for w in placed)
+            beside = SIDE[0] <= x and x + wide <= size[0] - SIDE[0]
+            free = free and (beside or abs(y - size[1] / 2) >= SIDE[1] + SIZE / 2)
             if free and SIZE / 2 <= y <= size[1] - SIZE / 2:
                 placed.append(Word(word.text, x, y, word.colour, word.before))
                 break

@@ -13,6 +13,7 @@ STATIC = Path(__file__).parent / "static"
 SHARED = ("shared/address.js", "shared/dom.js", "shared/numbers.js", "shared/data.js")
 
 SCRIPTS = {
+    "sort.js": ("every/sort.js", "every/cite.js"),  # what any page may need
     "board.js": (
         *SHARED, "board/table.js", "board/longboard.js", "board/filter.js", "board/groups.js", "board/compare.js", "board/scatter.js",
         "board/distributions.js", "board/tools.js",

@@ -310,6 +310,20 @@ def test_the_viewer_is_absent_without_javascript_and_the_slice_is_there(root: Pa
     assert len(hidden) == 1 and len(images) == 2 + 2 * 3
 
 
+def test_a_citation_is_copied_or_at_least_marked(root: Path, tab: browser.Page) -> None:
+    tab.open(root / "tasks/denoising/submissions/vae/index.html")
+    text = tab.evaluate("document.querySelector('.cite pre').textContent")
+    assert text.startswith("@misc{")
+    tab.evaluate("navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }; true")
+    tab.evaluate("document.querySelector('.cite button').click()")
+    tab.until("document.querySelector('.cite [role=status]').textContent === 'Copied.'")
+    assert tab.evaluate("window.copied") == text
+    tab.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')); true")
+    tab.evaluate("document.querySelector('.cite button').click()")
+    tab.until("document.querySelector('.cite [role=status]').textContent.startsWith('Marked')")
+    assert tab.evaluate("getSelection().toString().trim()") == text.strip()
+
+
 def test_cases_and_fairness_tables_sort(root: Path, tab: browser.Page) -> None:
     tab.open(root / "tasks/mri_to_ct/cases/index.html")
     tab.evaluate("document.querySelectorAll('table.hard thead button')[1].click()")
