@@ -1,7 +1,8 @@
-"""1,000 submissions with 10 metrics each, on 5 tasks, are published in less than ten seconds on two cores; again, in less still.
+"""1,000 rows with 10 metrics each, 200 on each of 5 tasks, are published in less than ten seconds on two cores; again, in less still.
 
-Also five times as many: 1,000 submissions on each of the 5 tasks, 5,000 rows in all, some 45,000 files. Run with
-`pytest -o addopts= tests/speed/test_site_speed.py -s`, which prints the times.
+Five times as many, 1,000 submissions on each of the 5 tasks, 5,000 rows in all, some 45,000 files, are not: they are held to 25
+seconds. What was measured stands in `docs/scaling.md`. Run with `pytest -o addopts= tests/speed/test_site_speed.py -s`, which prints
+the times, also of one further row, whose board is made anew.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import gzip
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,21 +84,32 @@ def board(number: int, submissions: int = 1000) -> BoardData:
     )
 
 
+def without_last(data: BoardData) -> BoardData:
+    """The board before its last submission came."""
+    kept = data.board.rows[:-1]
+    scores = {row.method.name: data.scores[row.method.name] for row in kept}
+    return replace(data, board=data.board.model_copy(update={"rows": kept}), scores=scores)
+
+
 @pytest.mark.parametrize("submissions", sorted(LIMITS))
 @pytest.mark.timeout(900)
 def test_a_large_site_is_quick(tmp_path: Path, submissions: int) -> None:
-    data = [board(number, submissions) for number in range(TASKS)]
+    whole = [board(number, submissions + 1) for number in range(TASKS)]
+    data = [without_last(one) for one in whole]
     times = {}
-    for what in ("everything new", "nothing new"):
+    steps = {"everything new": data, "nothing new": data, "one new row": [whole[0], *data[1:]]}
+    for what, published_data in steps.items():
         wall, before = time.perf_counter(), os.times()
-        published = site.publish(tmp_path / "site", data, date="2026-11-21")
+        published = site.publish(tmp_path / "site", published_data, date="2026-11-21")
         wall, after = time.perf_counter() - wall, os.times()
         # Other work on the machine stretches the wall clock, not the processor time.
         cpu = sum(after[i] - before[i] for i in range(4))
         times[what] = wall, cpu
         print(f"\n{what}: {wall:.1f} s, of them {cpu:.1f} s of processor time; changed: {published.changed}")
     files = [p for p in (tmp_path / "site").rglob("*") if p.is_file()]
-    print(f"{TASKS * submissions} rows, {len(files)} files, {sum(p.stat().st_size for p in files) / 1e6:.0f} MB")
+    print(
+        f"{TASKS * submissions} rows and one more, {len(files)} files, {sum(p.stat().st_size for p in files) / 1e6:.0f} MB"
+    )
     for path in ("index.html", "tasks/task_0/index.html", "tasks/task_0/cases/index.html"):
         size = len(gzip.compress((tmp_path / "site" / path).read_bytes()))
         print(f"{path}: {size / 1000:.0f} kB compressed")
