@@ -88,9 +88,9 @@ def catch_up(night: Night) -> bool:
     state = night.state
     assert state is not None
     noted, root = state.noted, night.around.work.store
-    ended, wrote = set(noted.finished), False
+    ended, kept, wrote = set(noted.finished), state.runs - state.removed, False
     for key, facts in noted.begun.items():
-        record = store.load_run(root, key) if key in state.runs - state.removed else None
+        record = store.load_run(root, key) if key in kept else None
         if record is not None:
             night.chronicle.run_found(facts, record)
             ended.add(key)

@@ -181,10 +181,10 @@ def _places(state: State, board: Board, run: str, sharing: Sequence[Subject], ne
 def _orphans(state: State, boards: Mapping[str, Board]) -> Iterable[ScoreRun]:
     """Scores for rows whose entry was taken out of the inbox: they stand, as long as their predictions do."""
     known = {found.entry.id for found in state.entries} | {""}
+    kept = state.runs - state.removed
     for item in state.placements:
         board = boards.get(f"{item.task}/{item.edition}")
-        there = item.run in state.runs - state.removed
-        if item.entry in known or board is None or board.edition.problem is not None or not there:
+        if item.entry in known or board is None or board.edition.problem is not None or item.run not in kept:
             continue
         key = board.score_key(item.run)
         if key not in state.scores:
