@@ -103,9 +103,8 @@ def _in_threads(work: Callable[[slice], None], losses: Floats, draws: int = 1) -
     pairs = teams * (teams - 1) // 2
     step = max(1, BLOCK // (8 * max(4 * units, draws) * max(metrics, 1)))
     step = max(1, min(step, -(-pairs // THREADS)))
-    with ThreadPoolExecutor(
-        THREADS
-    ) as pool:  # sorting and compiled loops, which are most of the work, let other threads run
+    # Sorting and compiled loops, which are most of the work, let other threads run.
+    with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda start: work(slice(start, min(start + step, pairs))), range(0, pairs, step)))
 
 
