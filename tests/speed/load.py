@@ -1,16 +1,17 @@
 """Where time and memory go as a challenge grows: N submissions × M cases with recorded outputs, step by step.
 
     python tests/speed/load.py --submissions 100 --cases 20 [--keep]
+    python tests/speed/load.py --submissions 100 --cases 20 --at FOLDER --only board --only publish
 
 Each step is a process of its own, so that its peak memory is its own. The outputs are real files of tiny volumes (4³), so the figures
 are those of the harness: reading, keys, tables, draws, ranks, pages. What real volumes take comes on top (docs/metrics-speed.md). Prints
-one line a step as a Markdown table; `docs/scaling.md` holds what was measured.
+one line a step as a Markdown table: seconds, processor seconds of the step and of the processes it started, and the peak memory (MiB)
+of the largest of them. `docs/scaling.md` holds what was measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +36,8 @@ from benchmark.dataset import CaseFiles, Plan, PlannedCase  # noqa: E402
 from benchmark.image import Volume  # noqa: E402
 from benchmark.nightly import config, gather, session  # noqa: E402
 from benchmark.nightly.plan import plan  # noqa: E402
-from benchmark.store import Placement  # noqa: E402
+from benchmark.store import Placement, check, retention  # noqa: E402
+from benchmark.store.retention import Retention  # noqa: E402
 from benchmark.tasks import TaskFolder  # noqa: E402
 from benchmark.workplace import Workplace  # noqa: E402
 from leaderboard import verification  # noqa: E402
@@ -112,6 +115,23 @@ def planned(work: Workplace, folder: TaskFolder) -> None:
     plan(gather.gather(gather.surroundings(work, SETTINGS, [folder.root.parent]), datetime.now(UTC)))
 
 
+def checked(work: Workplace, folder: TaskFolder) -> None:
+    """Every file of the store against its hash."""
+    assert check.check(work.store).findings == ()
+
+
+def checked_quickly(work: Workplace, folder: TaskFolder) -> None:
+    """Names, sizes and records only."""
+    assert check.check(work.store, content=False).findings == ()
+
+
+def tidied(work: Workplace, folder: TaskFolder) -> None:
+    """What a rule that keeps nothing would remove, as `gc --dry-run` does: all but the canary predictions."""
+    rule = Retention(keep_runs=0, keep_days=0, keep_placed=False)
+    planned = retention.plan(work.store, rule)
+    assert sum(planned.kept.values()) == 0 and all(one.files for one in planned.removals)
+
+
 def boards(work: Workplace, folder: TaskFolder) -> None:
     """The board: intervals, ranks, fairness."""
     edition = dataset.load(work.data, folder.task, "phantom")
@@ -140,6 +160,9 @@ SETTINGS = config.Config(nightly=config.Nightly(baselines="none", engine="podman
 STEPS: dict[str, Callable[[Workplace, TaskFolder], None]] = {
     "score all recorded outputs": rescore,
     "plan (dry run)": planned,
+    "store check": checked,
+    "store check --quick": checked_quickly,
+    "store gc --dry-run": tidied,
     "board": boards,
     "publish": publish,
     "publish again, unchanged": publish,
@@ -150,21 +173,36 @@ STEPS: dict[str, Callable[[Workplace, TaskFolder], None]] = {
 }
 
 
-def measured(step: Callable[[], None]) -> tuple[float, float]:
-    """Seconds and peak memory in MiB of a step in a fresh child of this process."""
+@dataclass(frozen=True)
+class Taken:
+    """What a step took."""
+
+    seconds: float
+    """On the clock."""
+    processor: float
+    """Processor seconds, user and system, of the step's process and of those that it waited for."""
+    memory: float
+    """Peak resident memory in MiB of the largest of these processes."""
+
+
+def measured(step: Callable[[], None]) -> Taken:
+    """What a step takes in a fresh child of this process."""
     ours, theirs = multiprocessing.get_context("fork").Pipe(duplex=False)
 
     def child() -> None:
         begin = time.perf_counter()
         step()
-        theirs.send((time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        seconds = time.perf_counter() - begin
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        processor = sum(one.ru_utime + one.ru_stime for one in used)
+        theirs.send(Taken(seconds, processor, max(one.ru_maxrss for one in used) / 1024))
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join()
     if process.exitcode:
         raise SystemExit(f"the step ended with {process.exitcode}")
-    found: tuple[float, float] = ours.recv()
+    found: Taken = ours.recv()
     return found
 
 
@@ -174,36 +212,41 @@ def main() -> None:
     parser.add_argument("--submissions", type=int, default=10)
     parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--keep", action="store_true", help="leave the workplace and say where it is")
+    parser.add_argument("--at", type=Path, help="a workplace that --keep left; it is not built, and stays")
+    parser.add_argument("--only", action="append", choices=list(STEPS), help="these steps; may be given again")
     given = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="radbench-load-"))
+    root = given.at or Path(tempfile.mkdtemp(prefix="radbench-load-"))
     work = Workplace(root / "work")
-    folder = tasks.find("toy", [write_toy(root / "tasks")])
+    folder = tasks.find("toy", [root / "tasks" if given.at else write_toy(root / "tasks")])
+    if given.keep:
+        print(f"# {root}", file=sys.stderr)
     try:
-        begin = time.perf_counter()
-        build(work, folder, given.submissions, given.cases)
-        print(
-            f"# built in {time.perf_counter() - begin:.0f} s; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-            file=sys.stderr,
-        )
-        figures = {}
-        for name, step in STEPS.items():
+        if not given.at:
+            began = measured(partial(build, work, folder, given.submissions, given.cases))
+            print(
+                f"# built in {began.seconds:.0f} s, {began.processor:.0f} processor seconds; {os.cpu_count()} cores, "
+                f"load {os.getloadavg()[0]:.1f}",
+                file=sys.stderr,
+            )
+        for name in given.only or STEPS:
             if name == ONE_NEW:
                 hand_in(work, folder, [given.submissions])
                 rescore(
                     work, folder
                 )  # a night runs and scores what is in its inbox; measured is what the row costs after that
-            seconds, memory = measured(partial(step, work, folder))
-            figures[name] = [round(seconds, 2), round(memory)]
-            print(f"| {given.submissions} | {given.cases} | {name} | {seconds:.2f} | {memory:.0f} |", flush=True)
-        if not (work.site / "tasks/toy/submissions" / f"m-{given.submissions:04d}").is_dir():
-            raise SystemExit("the new row is not on the site")
+            took = measured(partial(STEPS[name], work, folder))
+            print(
+                f"| {given.submissions} | {given.cases} | {name} "
+                f"| {took.seconds:.2f} | {took.processor:.2f} | {took.memory:.0f} |",
+                flush=True,
+            )
+            if name == ONE_NEW and not (work.site / "tasks/toy/submissions" / f"m-{given.submissions:04d}").is_dir():
+                raise SystemExit("the new row is not on the site")
         size = sum(p.stat().st_size for p in work.site.rglob("*") if p.is_file())
         files = sum(1 for p in work.root.rglob("*") if p.is_file())
-        print(f"# site {size / 2**20:.1f} MiB, {files} files in all; {json.dumps(figures)}", file=sys.stderr)
+        print(f"# site {size / 2**20:.1f} MiB, {files} files in all", file=sys.stderr)
     finally:
-        if given.keep:
-            print(root)
-        else:
+        if not given.keep and not given.at:
             shutil.rmtree(root)
 
 
