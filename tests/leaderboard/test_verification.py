@@ -1,16 +1,14 @@
 """A site that is right passes; one digit changed anywhere is found, also when the hashes were mended to fit."""
 
-import hashlib
 import json
 import random
-import re
 from pathlib import Path
-from typing import Any
 
 import honest
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tampering import Tampered, digit_changed, newest, resealed
 from typer.testing import CliRunner
 
 from benchmark import scoring
@@ -27,24 +25,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place.add(honest.method("alpha", family="unet", team="Team A"), 0.3, seed=5, run="run-2")
     place.publish("2026-11-21", "https://example.org/board")
     return place.site
-
-
-def newest(root: Path) -> Path:
-    return root / "editions" / json.loads((root / "newest.json").read_text())["edition"]
-
-
-class Tampered:
-    """Files changed for a while."""
-
-    def __init__(self, *paths: Path) -> None:
-        self.kept = {path: path.read_bytes() for path in paths}
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        for path, data in self.kept.items():
-            path.write_bytes(data)
 
 
 def test_a_right_site_passes(published: Path) -> None:
@@ -82,13 +62,6 @@ def test_one_digit_anywhere_is_found(published: Path) -> None:
         assert path.name in found.differences[0]
 
 
-def resealed(edition: Path, changed: Path) -> None:
-    """Mend hash and seal, as somebody would who wants to hide a change."""
-    record: dict[str, Any] = json.loads((edition / "edition.json").read_text())
-    record["files"][changed.relative_to(edition).as_posix()] = hashlib.sha256(changed.read_bytes()).hexdigest()
-    (edition / "edition.json").write_text(json.dumps(site.sealed(record)))
-
-
 @pytest.mark.parametrize(
     ("file", "pattern"),
     [
@@ -111,13 +84,7 @@ def resealed(edition: Path, changed: Path) -> None:
 )
 def test_mended_hashes_do_not_help(published: Path, file: str, pattern: str) -> None:
     edition = newest(published)
-    path = edition / "tasks/mri_to_ct" / file
-    match = re.search(pattern, path.read_text())
-    assert match, "the pattern must meet a digit"
-    text, at = path.read_text(), match.start(1)
-    with Tampered(path, edition / "edition.json"):
-        path.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
-        resealed(edition, path)
+    with digit_changed(edition, edition / "tasks/mri_to_ct" / file, pattern):
         found = verification.Verified()
         record = verification._record(edition, found)
         assert record is not None
@@ -238,13 +205,8 @@ def test_an_edition_of_another_version_is_compared_by_value(tmp_path: Path, file
     (edition / "edition.json").write_text(json.dumps(site.sealed({**record, "maker": "0.0.1+older"})))
     found = verification.verify(place.site)
     assert found.differences == [] and any("0.0.1+older" in text for text in found.unchecked)
-    path = edition / "tasks/mri_to_ct" / file
-    match = re.search(pattern, path.read_text())
-    assert match
-    text, at = path.read_text(), match.start(1)
-    path.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
-    resealed(edition, path)
-    assert verification.verify(place.site).differences
+    with digit_changed(edition, edition / "tasks/mri_to_ct" / file, pattern):
+        assert verification.verify(place.site).differences
 
 
 def test_the_ledger_must_hold_every_head_that_the_site_notes(tmp_path: Path) -> None:
