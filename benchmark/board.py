@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import audit, curves, metrics, parts, store
+from benchmark import audit, curves, metrics, parts, setlevel, store
 from benchmark.contract import Aggregate, Board, Case, MetricInfo, Reproduction, Row, RunRecord, Score, SiteMetric, Task
 from benchmark.contract.board import Curve
 from benchmark.dataset import Edition
@@ -18,6 +20,7 @@ from benchmark.fairness import UNKNOWN, Agreement, Fairness, Population
 from benchmark.scoring import iterate_losses, sampling_for
 from benchmark.statistics import agreement as rules
 from benchmark.statistics import ranking
+from benchmark.statistics.bootstrap import Resampling
 
 MANY_CASES = 20
 """Below this many test cases the page says that intervals are wide and ranks unsettled."""
@@ -29,10 +32,13 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     ordered = sorted(scored, key=lambda pair: pair[0].method.name)
     tables = [store.load_case_scores(root, score.key) for _, score in ordered]
     people, fair = _fairness(task, edition, cases, ordered, tables, root)
-    drawn = [curves.curves(task, cases, store.load_parts(root, score.key)) for _, score in ordered]
+    draws = setlevel.sampling(task, cases) if cases else None
+    found = [_from_parts(task, cases, store.load_parts(root, score.key), draws) for _, score in ordered]
     places = [_sites(task, edition, run, table, root) for (run, _), table in zip(ordered, tables, strict=True)]
     again = [store.load_reproduction(root, run.key) for run, _ in ordered]
-    rows = _rows(task, cases, ordered, tables, fair, drawn, places, again) if ordered else ()
+    drawn = [values for _, values in found if values is not None]
+    ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered], drawn) if ordered else None
+    rows = _rows(cases, ordered, tables, ranks, fair, [own for own, _ in found], places, again) if ranks else ()
     compared = agreement(task, cases, tables, ordered) if len(ordered) > 1 else None
     return Board(
         task=task,
@@ -43,7 +49,7 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
         scorer=store.scorer_version(),
         data_digest=store.digest(edition.info.files),
         notes=tuple(notes(task, edition, cases, rows)),
-        warnings=(*_set_level_warning(task), *(compared.warnings if compared else ())),
+        warnings=(*set_level_warning(task, len(ordered), len(drawn)), *(compared.warnings if compared else ())),
         agreement=compared,
         population=people,
     )
@@ -76,28 +82,37 @@ def _fairness(
     return audit.fairness(task, cases, edition.info.kind, tables, whole if len(whole) == len(stored) else None)
 
 
-def _set_level_warning(task: Task) -> list[str]:
-    """Where a metric has no value by case, ranks take it as certain."""
-    names = [d.title for id in task.ranking.metrics if (d := metrics.find(task.metric(id).name)).level == "set"]
-    if not names:
+def _from_parts(
+    task: Task, cases: Sequence[Case], own: Mapping[str, Mapping[str, Any]], draws: Resampling | None
+) -> tuple[tuple[Curve, ...], dict[str, NDArray[np.float64]] | None]:
+    """Curves, and losses by set-level metric in each draw, of one submission: what its cases add is held for one at a time."""
+    return curves.curves(task, cases, own), setlevel.drawn(task, cases, own, draws) if draws is not None else None
+
+
+def set_level_warning(task: Task, rows: int, drawn: int) -> list[str]:
+    """Where a metric of the ranking has no value by case and was not drawn again for all rows, the order takes it as certain."""
+    names = [declared.title for _, declared in setlevel.ranked_by(task)]
+    if not names or drawn == rows:
         return []
+    subject = f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} no value by case"
+    if task.ranking.rule == "significance":
+        return [f"{subject}: the rule tests nothing there and sees ties; see the intervals of the values."]
     return [
-        f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} no value by case: rank intervals and ties leave out how "
-        "uncertain that is; see the intervals of the values."
+        f"{subject}, and what single cases add is not stored for every submission: rank intervals and ties leave out how uncertain "
+        "that is; see the intervals of the values."
     ]
 
 
 def _rows(
-    task: Task,
     cases: Sequence[Case],
     ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
     tables: Sequence[Sequence[Score]],
+    ranks: ranking.Ranks,
     fair: Sequence[Fairness | None],
     drawn: Sequence[tuple[Curve, ...]],
     places: Sequence[tuple[SiteMetric, ...]],
     again: Sequence[Reproduction | None],
 ) -> tuple[Row, ...]:
-    ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered])
     names = [run.method.name for run, _ in ordered]
     tests = {case.id for case in cases}
     rows = []
@@ -133,19 +148,30 @@ def _rows(
 
 
 def ranked(
-    task: Task, cases: Sequence[Case], tables: Sequence[Sequence[Score]], aggregates: Sequence[Sequence[Aggregate]]
+    task: Task,
+    cases: Sequence[Case],
+    tables: Sequence[Sequence[Score]],
+    aggregates: Sequence[Sequence[Aggregate]],
+    drawn: Sequence[Mapping[str, NDArray[np.float64]]] = (),
 ) -> ranking.Ranks:
     """Ranks, rank intervals and ties of the submissions with these per-case tables, in the order that they come in.
 
-    It looks at the cases in the order of drawing whatever the order of `cases`, so a reader of the published tables gets the
-    same ranks.
+    `drawn` are their losses by set-level metric in the draws of `setlevel.sampling`; where they are not of all submissions, such
+    metrics are taken as certain. It looks at the cases in the order of drawing whatever the order of `cases`, so a reader of the
+    published tables gets the same ranks.
     """
     cases = sorted(cases, key=lambda case: case.drawing)
     losses = np.stack(list(iterate_losses(task, cases, tables, aggregates)))
     rule, options = task.ranking.rule, rule_options(task, cases)
+    sampling = setlevel.sampling(task, cases) if len(drawn) == len(tables) else None
+    if sampling is not None:
+        by_metric = {id: np.stack([own[id] for own in drawn], axis=1) for id in drawn[0]}
+        options = replace(options, drawn={task.ranking.metrics.index(id): own for id, own in by_metric.items()})
     if rule == "performance_and_fairness":
         losses = bounded(task, losses)
-    return ranking.rank(losses, rule, sampling_for(task, cases), options=options)
+        scaled = {m: bounded_metric(task, task.ranking.metrics[m], own) for m, own in options.drawn.items()}
+        options = replace(options, drawn=scaled)
+    return ranking.rank(losses, rule, sampling or sampling_for(task, cases), options=options)
 
 
 def agreement(
@@ -198,20 +224,23 @@ def bounded(task: Task, losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Raises `DataError` for a metric without bounds.
     """
-    scaled = np.empty_like(losses)
-    for m, id in enumerate(task.ranking.metrics):
-        declared = metrics.find(task.metric(id).name)
-        sign = 1.0 if declared.direction == "lower" else -1.0
-        ends = declared.range if sign < 0 else declared.range[::-1]
-        zero, one = (sign * end for end in task.ranking.bounds.get(id, ends))
-        if not np.isfinite([zero, one]).all():
-            raise DataError(
-                "task_invalid",
-                f"performance_and_fairness: the range of {id!r} is not finite",
-                expected=f"ranking.bounds.{id} = [value that counts as 0, value that counts as 1]",
-            )
-        scaled[..., m] = np.clip((losses[..., m] - one) / (zero - one), 0, 1)
-    return scaled
+    columns = [bounded_metric(task, id, losses[..., m]) for m, id in enumerate(task.ranking.metrics)]
+    return np.stack(columns, axis=-1)
+
+
+def bounded_metric(task: Task, id: str, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same for the losses by one metric, of any shape."""
+    declared = metrics.find(task.metric(id).name)
+    sign = 1.0 if declared.direction == "lower" else -1.0
+    ends = declared.range if sign < 0 else declared.range[::-1]
+    zero, one = (sign * end for end in task.ranking.bounds.get(id, ends))
+    if not np.isfinite([zero, one]).all():
+        raise DataError(
+            "task_invalid",
+            f"performance_and_fairness: the range of {id!r} is not finite",
+            expected=f"ranking.bounds.{id} = [value that counts as 0, value that counts as 1]",
+        )
+    return np.asarray(np.clip((losses - one) / (zero - one), 0, 1))
 
 
 WORST: Mapping[object, str] = {"diagonal": "diagonal of the image in mm", "volume": "volume of the image in ml"}
@@ -286,7 +315,7 @@ def _generative_against_traditional(task: Task, rows: Sequence[Row]) -> list[str
             continue
         a, b = row.aggregate(info.id), traditional.aggregate(info.id)
         better = sign * (a.value - b.value) < 0
-        # Ties come from paired draws of the cases; a metric of the whole set has none, and its intervals must do.
+        # Ties are those of the rule; a metric of the whole set may be no part of it, and its intervals must do.
         doubt = ""
         if traditional.method.name in row.tied_with:
             doubt = "; the ranking holds them for tied"

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from benchmark import board as boards
-from benchmark import curves, ledger, metrics, scoring, store
+from benchmark import curves, ledger, metrics, scoring, setlevel, store
 from benchmark.contract import Aggregate, Board, Case, Row, Score
 from benchmark.errors import DataError
 from benchmark.statistics import bootstrap
@@ -363,7 +363,12 @@ def _ranks(data: BoardData, found: Verified) -> Iterator[str]:
     rows = sorted(data.board.rows, key=lambda row: row.method.name)
     names = [row.method.name for row in rows]
     tables = [data.scores[name] for name in names]
-    ranks = boards.ranked(data.board.task, data.cases, tables, [row.aggregates for row in rows])
+    draws = setlevel.sampling(data.board.task, data.cases)
+    told = [data.parts.get(name, {}) for name in names] if draws is not None else []
+    drawn = [setlevel.drawn(data.board.task, data.cases, own, draws) for own in told if draws is not None]
+    ranks = boards.ranked(
+        data.board.task, data.cases, tables, [row.aggregates for row in rows], [own for own in drawn if own is not None]
+    )
     for i, row in enumerate(rows):
         made = {
             "rank": float(ranks.rank[i]),

@@ -12,8 +12,8 @@ Metrics may weigh differently (`weights`); "averaged over metrics" is then the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,10 @@ class Options:
     """For `performance_and_fairness`, one array (cases,) an attribute: the group of each case, −1 where it is in no gap."""
     fairness_weight: float = 0.5
     """For `performance_and_fairness`: the share of fairness."""
+    drawn: Mapping[int, Floats] = field(default_factory=dict)
+    """By place of a set-level metric, its losses in the first draws of the resampling (draws, submissions), NaN where a draw leaves
+    it undefined. Ranks are then drawn as often as the shortest of these, by all metrics in the same draws; a set-level metric that is
+    not in it is taken as certain. `significance` makes no use of it."""
 
     def weight(self, metrics: int) -> Floats:
         """Weights that add up to 1."""
@@ -78,16 +82,32 @@ class Ranks:
 def rank(losses: Floats, rule: str, sampling: Resampling, level: float = LEVEL, *, options: Options = PLAIN) -> Ranks:
     """Rank submissions from per-case `losses` (submissions, cases, metrics), where smaller is better.
 
-    A set-level metric comes as the same value for every case. For `performance_and_fairness` losses lie in [0, 1]. Raises
-    `ValueError` for an unknown rule, or for weights that do not fit.
+    A set-level metric comes as the same value for every case, and what it is in the draws as `options.drawn`. For
+    `performance_and_fairness` losses lie in [0, 1]. Raises `ValueError` for an unknown rule, or for weights that do not fit.
     """
     point = statistic(losses, rule, sampling, options=options)
+    sampling, options = _defined(sampling, options)
     drawn = _drawn(losses, rule, sampling, options)
     ranks = competition(point)
     low, high = _rank_ends(drawn, level)
     columns = np.ascontiguousarray(drawn.T)
     del drawn
     return Ranks(point, ranks, np.minimum(low, ranks), np.maximum(high, ranks), tied(columns, level))
+
+
+def _defined(sampling: Resampling, options: Options) -> tuple[Resampling, Options]:
+    """The draws in which every set-level metric is defined for every submission, such as those that hold a lesion; all draws, with
+    set-level metrics as certain, where there is no such draw."""
+    if not options.drawn:
+        return sampling, options
+    draws = min(len(own) for own in options.drawn.values())
+    whole = np.ones(draws, bool)
+    for own in options.drawn.values():
+        whole &= ~np.isnan(own[:draws]).any(axis=1)
+    if not whole.any():
+        return sampling, replace(options, drawn={})
+    kept = {m: own[:draws][whole] for m, own in options.drawn.items()}
+    return replace(sampling, counts=sampling.counts[:draws][whole]), replace(options, drawn=kept)
 
 
 def _rank_ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
@@ -129,8 +149,13 @@ def _drawn(losses: Floats, rule: str, sampling: Resampling, options: Options) ->
     """The rule's statistic in each draw (draws, submissions)."""
     teams, _, metrics = losses.shape
     weight = options.weight(metrics)
+    again = list(options.drawn)
     if rule == "mean_of_ranks":
-        return means(sampling.counts, _case_ranks(losses, weight).T)
+        by_case_alone = np.array([0.0 if m in options.drawn else w for m, w in enumerate(weight)])
+        mean_ranks = means(sampling.counts, _case_ranks(losses, by_case_alone).T)
+        for m in again:
+            mean_ranks += weight[m] * rankdata(options.drawn[m], method="min", axis=1)
+        return mean_ranks
     if rule == "significance":
         draws = replace(sampling, counts=sampling.counts[:SIGNIFICANCE_DRAWS])
         return 1 + drawn_wins(losses, draws, _testable(options, losses), options.test) @ weight
@@ -139,10 +164,13 @@ def _drawn(losses: Floats, rule: str, sampling: Resampling, options: Options) ->
     step = max(1, BLOCK // (8 * teams * metrics))
     for start in range(0, sampling.draws, step):
         counts = sampling.counts[start : start + step]
+        values = [options.drawn[m][start : start + step] for m in again]
         if rule == "performance_and_fairness":
-            out[start : start + step] = _performance_and_fairness(losses, counts, weight, options)
+            out[start : start + step] = _performance_and_fairness(losses, counts, weight, options, values)
             continue
         drawn = means(counts, by_case)
+        for m, value in zip(again, values, strict=True):
+            drawn[..., m] = value
         if rule == "rank_of_means":
             out[start : start + step] = rankdata(drawn, method="min", axis=1) @ weight
         else:
@@ -180,14 +208,20 @@ def _check_fairness(losses: Floats, options: Options) -> None:
         raise ValueError("performance_and_fairness needs losses in [0, 1]")
 
 
-def _performance_and_fairness(losses: Floats, counts: Floats, weight: Floats, options: Options) -> Floats:
+def _performance_and_fairness(
+    losses: Floats, counts: Floats, weight: Floats, options: Options, drawn: Sequence[Floats] = ()
+) -> Floats:
     """1 − score in each draw (draws, submissions): share·(mean range of the group means) + (1 − share)·(mean loss).
 
     The range of an attribute is over the groups that a draw holds, weighted over metrics; attributes count alike. An attribute
-    with fewer than two groups has range 0.
+    with fewer than two groups has range 0, and so has a set-level metric, which has one value for all groups; `drawn` are those that
+    `options.drawn` names, in these draws.
     """
     by_case = np.ascontiguousarray(np.moveaxis(losses, 0, 1))
-    lost = means(counts, by_case) @ weight
+    mean_loss = means(counts, by_case)
+    for m, value in zip(options.drawn, drawn, strict=False):
+        mean_loss[..., m] = value
+    lost = mean_loss @ weight
     ranges = np.zeros_like(lost)
     for groups in options.groups:
         top, bottom = np.full(lost.shape + weight.shape, -np.inf), np.full(lost.shape + weight.shape, np.inf)

@@ -1,6 +1,7 @@
 """Metrics of the whole set, from store to site and back: published by case, taken again, and a changed digit is found."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,14 @@ def scans(seed: int, found: float) -> dict[str, Scan]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return site_of(tmp_path_factory.mktemp("parts"), {"keen": 0.9, "lax": 0.5})
+
+
+def site_of(root: Path, skills: Mapping[str, float]) -> Path:
+    """A published board of submissions that find these shares of the lesions."""
     task = Task.model_validate(places.CHEST)
-    place = honest.Place(tmp_path_factory.mktemp("parts"), declared=task, tested=CASES)
-    for seed, (name, found) in enumerate({"keen": 0.9, "lax": 0.5}.items()):
+    place = honest.Place(root, declared=task, tested=CASES)
+    for seed, (name, found) in enumerate(skills.items()):
         who, own = honest.method(name), scans(seed, found)
         parts = {metric.id: own for metric in task.metrics}
         listed = {id: [own[case.id] for case in CASES] for id in parts}
@@ -66,6 +72,22 @@ def test_set_metrics_and_curves_are_taken_again(published: Path) -> None:
     assert found.differences == []
     assert not [text for text in found.unchecked if "cpm" in text or "sensitivity" in text]
     assert found.numbers > 2 * (2 * 10 + 2 * 49)
+
+
+def test_ranks_by_a_metric_of_the_set_have_intervals_on_page_and_in_tables(tmp_path: Path) -> None:
+    root = site_of(tmp_path, {"keen": 0.7, "near": 0.68, "lax": 0.05})
+    folder = newest(root) / "tasks/nodules"
+    board = json.loads((folder / "board.json").read_text())
+    ranks = {row["method"]["name"]: (row["rank"], row["rank_low"], row["rank_high"]) for row in board["rows"]}
+    assert {ranks["keen"][1:], ranks["near"][1:]} == {(1.0, 2.0)} and ranks["lax"] == (3.0, 3.0, 3.0)
+    assert next(row for row in board["rows"] if row["method"]["name"] == "keen")["tied_with"] == ["near"]
+    assert not [text for text in board["warnings"] if "no value by case" in text]
+    assert "1–2" in (folder / "index.html").read_text()
+    lines = (folder / "board.csv").read_text().splitlines()
+    columns = lines[0].split(",")
+    first = dict(zip(columns, lines[1].split(","), strict=False))
+    assert (first["rank"], first["rank_low"], first["rank_high"]) == ("1.0", "1.0", "2.0")
+    assert verification.verify(root).differences == []
 
 
 def test_what_is_published_names_no_sealed_case(published: Path) -> None:
