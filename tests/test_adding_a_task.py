@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.command import RADBENCH
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "adding-a-task.md"
@@ -56,7 +59,7 @@ def followed(harness: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     folder = tmp_path_factory.mktemp("challenge")
     tools = folder / ".tools"
     tools.mkdir()
-    start = f"#!/bin/sh\nexec {sys.executable} -c 'from benchmark.cli import main; main()' \"$@\"\n"
+    start = f'#!/bin/sh\nexec {shlex.join(RADBENCH)} "$@"\n'
     (tools / "radbench").write_text(start)
     (tools / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     for tool in tools.iterdir():

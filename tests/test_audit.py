@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from benchmark.dataset import Edition
 from benchmark.errors import DataError, UsageError
 from benchmark.image import Volume
 from benchmark.tasks import TaskFolder
+from tests.command import RADBENCH
 
 EVIL = "<script>alert('x')</script> & co"
 
@@ -76,9 +76,7 @@ def _audit(place: Path, name: str) -> Audit:
 def radbench(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            sys.executable,
-            "-c",
-            "from benchmark.cli import main; main()",
+            *RADBENCH,
             "audit",
             *arguments,
             "--tasks",

@@ -4,18 +4,18 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmark import image
 from benchmark.dataset import Edition
+from tests.command import RADBENCH
 
 
 def radbench(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from benchmark.cli import main; main()", *map(str, arguments)],
+        [*RADBENCH, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,

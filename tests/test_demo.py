@@ -3,15 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.command import RADBENCH
+
 pytestmark = pytest.mark.slow
 
-DEMO = [sys.executable, "-c", "from benchmark.cli import main; main()", "demo", "--task", "mri_to_ct"]
+DEMO = [*RADBENCH, "demo", "--task", "mri_to_ct"]
 
 
 def demo(work: Path, *more: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

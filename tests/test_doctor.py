@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from benchmark.contract import Limits
 from benchmark.errors import InfrastructureError, UsageError
 from benchmark.escapes import ESCAPES, Escape, affecting, distribution_fixed, parse
 from benchmark.machine import Finding
+from tests.command import RADBENCH
 from tests.container import base
 
 PODMAN = Runtime(name="podman", executable="/usr/bin/podman", version="5.8.5")
@@ -290,9 +290,8 @@ def test_the_verdict_of_the_examination() -> None:
 
 
 def radbench(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    code = "from benchmark.cli import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [*RADBENCH, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,

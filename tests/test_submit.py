@@ -8,7 +8,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -22,6 +21,7 @@ from benchmark.errors import DataError, SubmissionError
 from benchmark.inbox import Entry
 from benchmark.submission import Requests, Submission
 from benchmark.verdict import Verdict
+from tests.command import RADBENCH
 
 ROOT = Path(__file__).parents[1]
 GOOD: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"User": "10001", "Env": ["PATH=/bin"]}}
@@ -211,8 +211,7 @@ def test_a_broken_entry_is_named(tmp_path: Path) -> None:
 
 def test_the_command_says_what_happens_next(manifest: Path, tmp_path: Path) -> None:
     def radbench(*more: str) -> subprocess.CompletedProcess[str]:
-        code = "from benchmark.cli import main; main()"
-        line = [sys.executable, "-c", code, "submit", str(manifest), "--work", str(tmp_path / "work"), *more]
+        line = [*RADBENCH, "submit", str(manifest), "--work", str(tmp_path / "work"), *more]
         return subprocess.run(line, capture_output=True, text=True, timeout=120)
 
     result = radbench()

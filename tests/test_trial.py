@@ -22,6 +22,7 @@ from benchmark.errors import DataError, InfrastructureError, SubmissionError, Us
 from benchmark.references import ReferenceCache
 from benchmark.tasks import TaskFolder
 from benchmark.verdict import Verdict
+from tests.command import RADBENCH
 from tests.container import base
 
 ROOT = Path(__file__).parents[1]
@@ -202,10 +203,7 @@ def test_the_template_passes_its_own_tests() -> None:
 
 
 def radbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    code = "from benchmark.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=200, cwd=ROOT
-    )
+    return subprocess.run([*RADBENCH, *map(str, arguments)], capture_output=True, text=True, timeout=200, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")

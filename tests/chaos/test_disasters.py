@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -24,10 +23,10 @@ from benchmark.workplace import Workplace
 from tests.chaos.conftest import Story
 from tests.chaos.faults import Fault
 from tests.chaos.places import DAY, different, held, hold, ledger_facts, unsound
+from tests.command import RADBENCH
 from tests.nightly.scripted import Place
 
 Copy = Callable[[Place], Place]
-RADBENCH = [sys.executable, "-c", "from benchmark.cli import main; main()"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import pytest
 from tests.chaos.conftest import Story
 from tests.chaos.faults import Fault, Point
 from tests.chaos.places import different, held, hold, processes, unsound
+from tests.command import RADBENCH
 
 KINDS = {
     "store", "store/runs", "store/scores", "store/submissions", "ledger", "lease", "report", "memory", "outcome", "edition", "front",
@@ -138,7 +138,7 @@ def test_what_the_sites_say_follows_from_their_tables(stories: dict[str, Story])
     """Sites after a kill are these byte for byte, so what holds of one holds of all."""
     for story in stories.values():
         done = subprocess.run(
-            [sys.executable, "-c", "from benchmark.cli import main; main()", "verify", str(story.after / "site")],
+            [*RADBENCH, "verify", str(story.after / "site")],
             capture_output=True,
             text=True,
             timeout=100,

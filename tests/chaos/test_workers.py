@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,9 @@ import pytest
 from benchmark.ledger import Ledger, verify
 from benchmark.store.check import check
 from tests.chaos.places import MARK, processes
+from tests.command import ONE_MODEL, RADBENCH
 
-RADBENCH = [sys.executable, "-c", "from benchmark.cli import main; main()"]
-CONFIG = """
-[nightly]
-tasks = ["denoising"]
-baselines = { denoising = ["classical"] }
-disk_low_gb = 0
+CONFIG = f"""{ONE_MODEL}
 [executor]
 workers = 1
 """

@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from benchmark import dataset, image, tasks
 from benchmark.dataset import Edition
 from benchmark.dicom import importing
 from benchmark.image import Volume
+from tests.command import RADBENCH
 from tests.dicom.hospital import ROOT, SECRETS, volume, write_series, write_tree
 
 SERIES = (
@@ -37,7 +37,7 @@ OUTLINES = '[series.body]\noutline = "mri"\n[series.mask]\noutline = "mri"\n[val
 
 def radbench(work: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from benchmark.cli import main; main()", *map(str, arguments), "--work", str(work)],
+        [*RADBENCH, *map(str, arguments), "--work", str(work)],
         capture_output=True,
         text=True,
         timeout=200,

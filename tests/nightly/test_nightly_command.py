@@ -6,19 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-RADBENCH = [sys.executable, "-c", "from benchmark.cli import main; main()"]
-CONFIG = """
-[nightly]
-tasks = ["denoising"]
-baselines = { denoising = ["classical"] }
-disk_low_gb = 0
-"""
+from tests.command import ONE_MODEL, RADBENCH
 
 
 def radbench(*words: str, work: Path) -> subprocess.CompletedProcess[str]:
@@ -34,7 +27,7 @@ def radbench(*words: str, work: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_reference_models_a_night_that_is_ended_and_the_next(tmp_path: Path) -> None:
     assert radbench("prepare", "denoising", "--size", "32", work=tmp_path).returncode == 0
-    (tmp_path / "radbench.toml").write_text(CONFIG)
+    (tmp_path / "radbench.toml").write_text(ONE_MODEL)
     plan = json.loads(radbench("nightly", "--dry-run", "--json", work=tmp_path).stdout)
     (run,) = plan["runs"]
     assert run["names"] == ["classical"] and run["why"] == "new reference model here"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from benchmark.contract.phase import check_phases
 from benchmark.errors import InfrastructureError
 from benchmark.nightly import quota
 from benchmark.nightly.outcomes import Outcome
+from tests.command import RADBENCH
 from tests.nightly.scripted import Place
 
 PHASES = """
@@ -95,9 +95,7 @@ def test_the_attempts_command_shows_them(phased: Place) -> None:
     phased.night()
     for who in ("Team", "team", "one"):
         command = [
-            sys.executable,
-            "-c",
-            "from benchmark.cli import main; main()",
+            *RADBENCH,
             "attempts",
             who,
             "--work",

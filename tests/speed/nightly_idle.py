@@ -34,6 +34,7 @@ from benchmark.nightly.memory import Memory  # noqa: E402
 from benchmark.nightly.plan import plan  # noqa: E402
 from benchmark.submission import Submission  # noqa: E402
 from benchmark.workplace import Workplace  # noqa: E402
+from tests.command import RADBENCH  # noqa: E402
 from tests.conftest import write_toy  # noqa: E402
 
 LIMIT = 3.0
@@ -155,7 +156,7 @@ def main() -> None:
     try:
         fill(work, folder, given.tasks, given.submissions, given.cases)
         before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in work.site.rglob("*") if p.is_file()}
-        command = [sys.executable, "-c", "from benchmark.cli import main; main()", "nightly", "--json"]
+        command = [*RADBENCH, "nightly", "--json"]
         command += ["--work", str(work.root), "--tasks", str(folder)]
         seconds = []
         for _ in range(3):
