@@ -26,6 +26,9 @@ TRADING = 0.5
 SLOW_DRAWS, SLOW_PERMUTATIONS = 200, 499
 """For set-level metrics that evaluate one draw at a time."""
 
+COLUMNS = 2048
+"""Measures times submissions that are tested at a time, at least one measure: 80 MiB of shuffled gaps."""
+
 
 @dataclass(frozen=True)
 class Audited:
@@ -137,7 +140,7 @@ def _compute(
     tested = np.where(compared[labels] & (labels >= 0), labels, -1)
     plan, within = _plan(grouped, partition, tested) if compared.sum() > 1 else (None, "")
     shuffles = min(permutations, SLOW_PERMUTATIONS) if item.slow else permutations
-    test = gaps.gap_test(measure, plan, number, shuffles) if plan is not None else None
+    test = _tested(batch, plan, number, submissions, shuffles) if plan is not None else None
     return _Computed(
         reasons,
         compared,
@@ -146,7 +149,7 @@ def _compute(
         ends,
         test,
         within,
-        _given(grouped, partition, tested, measure, number, shuffles, within) if test else {},
+        _given(grouped, partition, tested, batch, submissions, shuffles, within) if test else {},
         gaps.ratio(values[compared]) if compared.sum() > 1 else np.full(len(batch) * submissions, np.nan),
         len(np.unique(grouped.units)) == len(grouped.units),
     )
@@ -237,12 +240,29 @@ def _plan(grouped: Grouped, partition: Partition, tested: NDArray[np.intp]) -> t
     return (free, "") if free is not None and free.movable else (None, "")
 
 
+def _tested(
+    batch: Sequence[Audited], plan: gaps.Shuffling, number: int, submissions: int, permutations: int
+) -> gaps.GapTest:
+    """The gaps of all measures of the batch under the same shuffles, so many measures at a time that what is held stays bounded."""
+    step = max(1, COLUMNS // max(submissions, 1))
+    found = []
+    for start in range(0, len(batch), step):
+        some = [one.measure for one in batch[start : start + step]]
+        found.append(gaps.gap_test(gaps.joined(some) if len(some) > 1 else some[0], plan, number, permutations))
+    return gaps.GapTest(
+        np.concatenate([one.gap for one in found]),
+        np.concatenate([one.null_mean for one in found]),
+        np.concatenate([one.null_high for one in found]),
+        np.concatenate([one.p for one in found]),
+    )
+
+
 def _given(
     grouped: Grouped,
     partition: Partition,
     tested: NDArray[np.intp],
-    measure: gaps.Measure,
-    number: int,
+    batch: Sequence[Audited],
+    submissions: int,
     permutations: int,
     within: str,
 ) -> dict[str, Floats]:
@@ -259,7 +279,7 @@ def _given(
             plan = gaps.shuffling(tested, grouped.units, grouped.attribute(other))
             if plan is not None:
                 # Where one attribute determines the other nothing can move, and p is 1: the two cannot be told apart.
-                found[other] = gaps.gap_test(measure, plan, number, permutations).p
+                found[other] = _tested(batch, plan, len(partition.groups), submissions, permutations).p
     return found
 
 

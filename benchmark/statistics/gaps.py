@@ -7,8 +7,9 @@ zeros and ones. So means, rates and set-level metrics are audited by the same co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,11 +159,11 @@ def gap_test(
     with np.errstate(invalid="ignore"):
         reached = np.count_nonzero(null >= seen - slack, axis=0)
         p = np.where(np.isnan(seen), np.nan, (1 + reached) / (1 + known.sum(axis=0)))
-        total = np.where(known, null, 0.0).sum(axis=0)
+        total = (null if known.all() else np.where(known, null, 0.0)).sum(axis=0)
         mean = np.divide(total, known.sum(axis=0), out=np.full(len(seen), np.nan), where=known.any(axis=0))
     high = np.full(len(seen), np.nan)
-    for column in np.flatnonzero(known.any(axis=0)):
-        high[column] = np.quantile(null[known[:, column], column], 0.95, method="higher")
+    for part in _blocks(len(seen), permutations):
+        high[part] = _quantiles(null[:, part].T, [0.95], "higher")[0]
     return GapTest(seen, mean, high, p)
 
 
@@ -196,41 +197,80 @@ def group_intervals(
     """Bootstrap within each group (patients where a patient has several cases); the gap is over the `compared` groups.
 
     With `values` (cases, columns), whose mean the measure is, intervals are BCa where there are cases enough; else percentiles.
-    Both are widened for the size of the group.
+    Both are widened for the size of the group. Memory is that of some columns at a time, or of the one measure that gives all.
     """
-    columns = measure(np.ones((1, len(groups)))).shape[1]
+    values_by_group = np.where(compared[:, None], by_group(measure, groups, number), np.nan)
+    columns = values_by_group.shape[1]
     low, high = np.full((number, columns), np.nan), np.full((number, columns), np.nan)
-    drawn = np.full((number, draws, columns), np.nan)
     method = [""] * number
-    for g in range(number):
-        members = np.flatnonzero(groups == g)
-        if not len(members):
-            continue
-        sampling = _within_group(units[members], draws, seed + g)
-        if values is not None:
+
+    def sampled() -> Iterator[tuple[int, Index, Resampling]]:
+        for g in range(number):
+            members = np.flatnonzero(groups == g)
+            if len(members):
+                yield g, members, _within_group(units[members], draws, seed + g)
+
+    if values is not None:
+        for g, members, sampling in sampled():
             found = bootstrap.mean_intervals(values[members], sampling)
             low[g], high[g] = found.low, found.high
             method[g] = next((m for m in found.method if not m.startswith("none")), found.method[0])
-            drawn[g] = means(sampling.counts, values[members])
-        else:
+        ends = np.empty((2, columns))
+        for part in _blocks(columns, draws):
+            drawn = ((g, means(sampling.counts, values[own, part])) for g, own, sampling in sampled())
+            ends[:, part] = _gap_ends(values_by_group[:, part], drawn, draws)
+        return GroupIntervals(low, high, tuple(method), ends[0], ends[1])
+
+    def measured() -> Iterator[tuple[int, Floats]]:
+        for g, members, sampling in sampled():
             weights = np.zeros((draws, len(groups)))
             weights[:, members] = sampling.counts
-            drawn[g] = measure(weights)
+            drawn = measure(weights)
             for c in range(columns):
-                low[g, c], high[g, c] = bootstrap.widened_interval(drawn[g, :, c], sampling)
+                low[g, c], high[g, c] = bootstrap.widened_interval(drawn[:, c], sampling)
             method[g] = f"percentile bootstrap, {draws} draws, widened{sampling.wording}"
-    # The groups that the data call best and worst stay so in every draw: the largest less the smallest of drawn values would
-    # be larger than the gap itself nearly always.
-    values_by_group = np.where(compared[:, None], by_group(measure, groups, number), np.nan)
-    ends = np.full((2, columns), np.nan)
-    for c in np.flatnonzero(np.count_nonzero(~np.isnan(values_by_group), axis=0) > 1).tolist():
-        top, bottom = int(np.nanargmax(values_by_group[:, c])), int(np.nanargmin(values_by_group[:, c]))
-        with np.errstate(invalid="ignore"):
-            difference = drawn[top, :, c] - drawn[bottom, :, c]
-        known = difference[~np.isnan(difference)]
-        if len(known):
-            ends[:, c] = np.maximum(np.quantile(known, [0.025, 0.975], method="nearest"), 0.0)
+            yield g, drawn
+
+    ends = _gap_ends(values_by_group, measured(), draws)
     return GroupIntervals(low, high, tuple(method), ends[0], ends[1])
+
+
+def _gap_ends(values: Floats, drawn: Iterable[tuple[int, Floats]], draws: int) -> Floats:
+    """Ends (2, columns) of the interval of the gap, from `values` (groups, columns; NaN where not compared) and, by group, drawn
+    values (draws, columns).
+
+    The groups that the data call best and worst stay so in every draw: the largest less the smallest of drawn values would be
+    larger than the gap itself nearly always. So only the difference of these two is kept, whatever the number of groups.
+    """
+    enough = np.count_nonzero(~np.isnan(values), axis=0) > 1
+    some = np.where(enough, values, 0.0)
+    top, bottom = np.nanargmax(some, axis=0), np.nanargmin(some, axis=0)
+    difference = np.where(enough, 0.0, np.nan)[:, None].repeat(draws, axis=1)
+    with np.errstate(invalid="ignore"):
+        for g, one in drawn:
+            difference[top == g] += one[:, top == g].T
+            difference[bottom == g] -= one[:, bottom == g].T
+    return np.asarray(np.maximum(_quantiles(difference, [0.025, 0.975], "nearest"), 0.0))
+
+
+def _blocks(columns: int, rows: int) -> Iterator[slice]:
+    """Columns in turn, so many that their values in all rows stay within `BLOCK`. Whole multiples of 64: a matrix product then gives
+    each of them bit by bit what it gives for all of them at once."""
+    step = max(64, BLOCK // (8 * rows) // 64 * 64)
+    return (slice(start, min(start + step, columns)) for start in range(0, columns, step))
+
+
+def _quantiles(rows: Floats, shares: list[float], method: Literal["nearest", "higher"]) -> Floats:
+    """Order statistics (shares, rows) of each row, NaN left out; NaN where all are."""
+    found = np.full((len(shares), len(rows)), np.nan)
+    whole = ~np.isnan(rows).any(axis=1)
+    if whole.any():
+        found[:, whole] = np.quantile(rows if whole.all() else rows[whole], shares, axis=1, method=method)
+    for r in np.flatnonzero(~whole):
+        known = rows[r, ~np.isnan(rows[r])]
+        if len(known):
+            found[:, r] = np.quantile(known, shares, method=method)
+    return found
 
 
 def _within_group(units: Index, draws: int, seed: int) -> Resampling:

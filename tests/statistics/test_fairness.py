@@ -10,6 +10,7 @@ from benchmark.contract import Case
 from benchmark.errors import DataError
 from benchmark.metrics.classification import Labelled
 from benchmark.metrics.points import Scan
+from benchmark.statistics import fairness as statistics
 from benchmark.statistics import population
 from benchmark.statistics.fairness import FPR, TPR
 
@@ -124,6 +125,17 @@ def test_listing_cases_or_submissions_otherwise_changes_nothing() -> None:
         for x, y in zip(one.gaps, other.gaps, strict=True):
             assert (x.p, x.best, x.worst) == (y.p, y.best, y.worst)
             assert x.gap == pytest.approx(y.gap, rel=1e-12) and x.gap_low == pytest.approx(y.gap_low, rel=1e-9)
+
+
+def test_measures_tested_one_at_a_time_are_those_tested_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = people.cases(
+        (12, F15), (4, F3), (4, M15), (12, M3)
+    )  # sex and scanner go together: one is held fixed for the other
+    tables = [people.table(cases, by_scanner, seed) for seed in range(3)]
+    together = audit.fairness(people.task(), cases, "real", tables)
+    assert any(gap.given for gap in together[1][0].gaps)
+    monkeypatch.setattr(statistics, "COLUMNS", 3)
+    assert audit.fairness(people.task(), cases, "real", tables) == together
 
 
 def test_patients_with_several_cases_count_once() -> None:

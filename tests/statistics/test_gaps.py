@@ -10,7 +10,7 @@ from fairlearn.metrics import MetricFrame, equalized_odds_difference
 from scipy import stats
 from sklearn.metrics import recall_score
 
-from benchmark.statistics import gaps
+from benchmark.statistics import bootstrap, gaps
 
 
 def plan(groups: np.ndarray, units: np.ndarray | None = None, given: np.ndarray | None = None) -> gaps.Shuffling:
@@ -207,3 +207,37 @@ def test_frame_of_labels_is_read_as_pandas_would() -> None:
     values, groups = rng.normal(size=(30, 2)), rng.integers(0, 3, 30)
     theirs = pd.DataFrame(values).groupby(groups).mean().to_numpy()
     np.testing.assert_allclose(gaps.by_group(gaps.mean_measure(values), groups, 3), theirs)
+
+
+def test_blocks_of_columns_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What bounds the memory of a large board changes nothing; and the gap is that of the same two groups in every draw."""
+    rng = np.random.default_rng(11)
+    values, groups = rng.normal(size=(90, 200)), rng.integers(-1, 3, 90)
+    values[:, 0], values[0, 1], values[1, 1], values[2, 2] = 1.0, np.inf, -np.inf, np.inf
+    compared, units = np.ones(3, dtype=bool), np.arange(90)
+
+    def found() -> tuple[gaps.GroupIntervals, gaps.GapTest]:
+        measure = gaps.mean_measure(values)
+        return (
+            gaps.group_intervals(measure, groups, 3, compared, units, values=values),
+            gaps.gap_test(measure, plan(groups), 3, 499),
+        )
+
+    whole = found()
+    monkeypatch.setattr(gaps, "BLOCK", 1 << 20)  # 64 columns, or some 200 shuffles, at a time
+    parted = found()
+    for name in ("low", "high", "method", "gap_low", "gap_high"):
+        np.testing.assert_array_equal(getattr(whole[0], name), getattr(parted[0], name), err_msg=name)
+    np.testing.assert_array_equal(whole[1].p, parted[1].p)
+    for name in ("gap", "null_mean", "null_high"):
+        np.testing.assert_allclose(getattr(whole[1], name), getattr(parted[1], name), rtol=1e-12, err_msg=name)
+    drawn = []
+    for g in range(3):
+        members = np.flatnonzero(groups == g)
+        counts = bootstrap.resampling(len(members), draws=gaps.DRAWS, seed=bootstrap.SEED + g).counts
+        drawn.append(counts @ values[members][:, 3:] / len(members))
+    seen = np.stack([values[groups == g, 3:].mean(axis=0) for g in range(3)])
+    for c in range(seen.shape[1]):
+        difference = drawn[seen[:, c].argmax()][:, c] - drawn[seen[:, c].argmin()][:, c]
+        ends = np.quantile(difference, [0.025, 0.975], method="nearest").clip(min=0)
+        np.testing.assert_allclose([whole[0].gap_low[3 + c], whole[0].gap_high[3 + c]], ends, atol=1e-12)
