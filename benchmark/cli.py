@@ -256,16 +256,23 @@ cli_training.add(app)
 
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    # Once: a terminal that closes says so twice, and the second must not break into the cleaning up after the first.
+    for sent in ENDING:
+        signal.signal(sent, lambda *_: None)  # not SIG_IGN, which programs that we start would have too
     raise KeyboardInterrupt
 
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C or TERM."""
+"""Exit code after Ctrl-C, TERM or HUP."""
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that are to clean up as Ctrl-C does."""
 
 
 def main() -> None:
     """Entry point: errors become sentences and exit codes (2 usage, 3 submission, 4 infrastructure, 5 data, 70 a bug)."""
-    signal.signal(signal.SIGTERM, _ended)  # so that TERM cleans up as Ctrl-C does
+    for sent in ENDING:
+        if signal.getsignal(sent) is not signal.SIG_IGN:  # as `nohup` leaves it
+            signal.signal(sent, _ended)
     try:
         app()
     except RadbenchError as error:
@@ -273,7 +280,9 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # typer turns Ctrl-C into that code
             raise
-        console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
+        with console.unheard():  # perhaps it was the terminal that went away
+            console.err.print("Interrupted. Run the command again; it goes on where it stopped.")
+        console.drop_unheard()
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(141)

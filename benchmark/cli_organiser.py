@@ -57,13 +57,16 @@ def nightly(
         assert error is not None
         console.err.print(f"{error.group} error [{error.code}]: {error.sentence}", markup=False)
         sys.exit(1)
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        from benchmark.nightly.report import text
+    # The report is in its folder; that nobody can be told of it changes no exit code.
+    with console.unheard():
+        if as_json:
+            print_json(report.model_dump(mode="json"))
+        else:
+            from benchmark.nightly.report import text
 
-        console.out.print(text(report), markup=False, end="")
-        console.out.print(f"Report: {place.root / 'nights' / report.night}", markup=False)
+            console.out.print(text(report), markup=False, end="")
+            console.out.print(f"Report: {place.root / 'nights' / report.night}", markup=False)
+    console.drop_unheard()
     if report.interrupted:
         raise KeyboardInterrupt
     sys.exit(report.exit_code)

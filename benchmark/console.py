@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,31 @@ from benchmark.verdict import Verdict
 PLAIN_WIDTH = 132
 """Columns of a table where the output is no terminal, so that a log shows a row on a line."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+def _opened() -> None:
+    """Descriptors 0 to 2 that were closed when we were started lead nowhere: else files of ours would get their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal of another day may lack what a name or an arrow needs
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Console(Console):
+    """As rich's, which ends the process where a pipe is broken."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+_opened()
+out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 """Results."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress and messages."""
 
 PLAIN_SECONDS = 5.0
@@ -51,7 +74,8 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._plain:
-            self._progress.stop()
+            with unheard():
+                self._progress.stop()
 
     def update(self, name: str, done: int, total: int, note: str = "") -> None:
         """Set the bar of that name; it is made at the first call."""
@@ -66,6 +90,26 @@ class Bars:
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(text, total=total)
         self._progress.update(self._bars[name], completed=done, total=total, description=text)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """What is printed inside reaches somebody or does not: a terminal that was closed, a reader that went away or a full disk behind it
+    ends nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        yield
+
+
+def drop_unheard() -> None:
+    """Drop what could not be printed, for a command whose exit code must not hang on it: the interpreter would try again at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 @contextlib.contextmanager

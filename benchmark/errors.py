@@ -181,6 +181,11 @@ CATALOGUE: dict[str, dict[str, Kind]] = {
                 "Have the clock kept by NTP; what a quota or a phase allows may have been judged by a wrong time.",
             ),
             Kind(
+                "changed_meanwhile",
+                "What the work was planned from was changed while it went on: the task, the data edition or radbench itself.",
+                "Nothing need be done: the next night works with what is there now. Change such things while no night is at work.",
+            ),
+            Kind(
                 "worker_lost",
                 "A worker ended in the middle of a job, again and again.",
                 "Look for what killed it (the kernel's log names what ran out of memory); lower `workers` or raise `memory_mb`.",

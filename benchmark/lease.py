@@ -9,9 +9,10 @@ it exists, on NFS too; so of any number of processes that try at once one succee
 have just made. A number that a slow process created behind the back of a later one loses, since it looks again afterwards.
 
 A holder is gone when its process is (same boot of the same machine, same process namespace: the process id is free, or was given
-to a process that started at another time). A holder that cannot be looked up so (another machine, an earlier boot, a container) is
-watched: a heartbeat that does not move for `stale_after` seconds *of the watcher's own monotonic clock* is that of a dead one. No
-time of day is compared, so a clock that is set back neither kills a living holder nor keeps a dead one alive.
+to a process that started at another time). A holder that cannot be looked up so (another machine, an earlier boot, a container,
+another user where `/proc` hides those) is watched: a heartbeat that does not move for `stale_after` seconds *of the watcher's own
+monotonic clock* is that of a dead one. No time of day is compared, so a clock that is set back neither kills a living holder nor
+keeps a dead one alive.
 
 A process that was held still for longer than that (a stopped job) finds `Lease.check` raising when it goes on.
 """
@@ -44,6 +45,8 @@ BEAT_EVERY = 5.0
 """Seconds between heartbeats."""
 HUNG = 10
 """So many times longer a heartbeat may rest while its process can be seen to exist: it may be short of memory or processor."""
+UNSEEN = "unseen"
+"""Stands for the start of a process that exists and cannot be looked at, since it is another user's (a `/proc` that hides those)."""
 KEEP = 3
 """Old numbers that stay, so that a slow process that looks around meanwhile sees at least one of the latest."""
 
@@ -76,7 +79,7 @@ class Surroundings:
 
     boot: Callable[[], str] = field(default=lambda: _boot())
     process: Callable[[int], str] = field(default=lambda pid: _start_of(pid))
-    """When a process started; empty when there is none of that id."""
+    """When a process started; empty when there is none of that id, `UNSEEN` where that is not shown."""
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that only grow, common to all processes of one boot."""
     sleep: Callable[[float], None] = time.sleep
@@ -124,7 +127,7 @@ class Lease:
 
     def _beat_on(self, every: float) -> None:
         while not self._stop.wait(every):
-            with contextlib.suppress(OSError):  # a disk that comes back finds the heart beating
+            with contextlib.suppress(Exception):  # a disk or memory that comes back finds the heart beating
                 self.beat()
 
     def _release(self) -> None:
@@ -157,7 +160,11 @@ def hold(
     with atomic.refusals(place):
         place.mkdir(parents=True, exist_ok=True)
         lease = _take(place, owner, stale_after, around)
-        lease._start(beat_every)
+        try:
+            lease._start(beat_every)
+        except BaseException:
+            lease._release()
+            raise
     try:
         yield lease
     finally:
@@ -242,10 +249,10 @@ def _claim_without_links(target: Path, me: Owner) -> bool:
 def _why_dead(place: Path, number: int, stale_after: float, around: Surroundings) -> str:
     """Why the holder of that number is dead; empty when it lives."""
     owner = _owner(place, number)
-    if owner is not None and owner.boot and owner.boot == around.boot():
-        started = around.process(owner.pid)
-        if not started:
-            return "its process is gone"
+    started = around.process(owner.pid) if owner is not None and owner.boot and owner.boot == around.boot() else UNSEEN
+    if not started:
+        return "its process is gone"
+    if owner is not None and UNSEEN not in (started, owner.started):
         if started != owner.started:
             return f"its process is gone, and another one has the id {owner.pid}"
         beat = _beat(place, number)
@@ -327,10 +334,17 @@ def _boot() -> str:
 
 
 def _start_of(pid: int) -> str:
-    """Ticks since the boot at which the process started; empty when there is none of that id or it has ended."""
+    """Ticks since the boot at which the process started; empty when there is none of that id or it has ended, `UNSEEN` where there is
+    one that is not shown to us."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     except OSError:
-        return ""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return ""
+        except OSError:
+            pass
+        return UNSEEN
     fields = text[text.rindex(")") + 2 :].split()  # the name before may hold anything
     return "" if fields[0] in "ZX" else fields[19]

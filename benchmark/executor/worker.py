@@ -71,7 +71,9 @@ class Worker:
                 kind, value, text = receive(process.stdout)
                 if kind == "progress":
                     if progress:
-                        progress(*value)
+                        # It is only shown; and an error from here would leave the answer lying for whoever asks next.
+                        with contextlib.suppress(Exception):
+                            progress(*value)
                 elif kind == "done":
                     return value
                 else:

@@ -33,6 +33,7 @@ NO_RETRY = (
     "low_disk",
     "gpu_lost",
     "cluster_lost",
+    "changed_meanwhile",
 )
 """Failures of ours that a pause of minutes does not mend."""
 HALTS: dict[str, Halt] = {
@@ -43,6 +44,7 @@ HALTS: dict[str, Halt] = {
     "read_only": "everything",
     "low_disk": "everything",
     "cluster_lost": "everything",
+    "changed_meanwhile": "board",
 }
 LOST_IMAGE = ("image_unreadable", "image_changed")
 """What intake says when it does not find an image, or not the one that was pinned."""

@@ -29,6 +29,7 @@ def publish(night: Night) -> None:
             sentences = news(record(night.around.work.site, noted.told), record(night.around.work.site))
             night.site = SiteChange(edition=noted.edition, changed=True, why="by the night before", sentences=sentences)
         return
+    night.still_ours()
     work = night.around.work
     before, old = newest_hash(work), record(work.site, noted.told)
     plan = night.make_plan()
@@ -50,6 +51,7 @@ def publish(night: Night) -> None:
         return
     if published is None:
         return
+    night.still_ours()  # it may have taken long
     if gone := [e for e in noted.editions if not (work.site / "editions" / e / "edition.json").is_file()]:
         night.needs_person(
             f"The site lacks {len(gone)} editions that were published ({', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}), and "

@@ -69,6 +69,9 @@ class Hands(Protocol):
     def monotonic(self) -> float:
         """Seconds that only grow."""
 
+    def suspended(self) -> float:
+        """Seconds that the machine has slept since it was started, which `monotonic` leaves out."""
+
     def sleep(self, seconds: float) -> None:
         """Wait."""
 
@@ -237,6 +240,11 @@ class MachineHands:
     def monotonic(self) -> float:
         """Seconds that only grow."""
         return time.monotonic()
+
+    def suspended(self) -> float:
+        """Seconds that the machine has slept since it was started; 0 where the system does not tell."""
+        clock = getattr(time, "CLOCK_BOOTTIME", None)
+        return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

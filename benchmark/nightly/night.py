@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmark import store
 from benchmark.contract import RunRecord
+from benchmark.errors import InfrastructureError
 from benchmark.lease import Lease
 from benchmark.ledger import Ledger
 from benchmark.nightly import aftermath, failing, failures, front, queue, reproducing, watch
@@ -80,13 +81,15 @@ class Night:
     sealed: frozenset[str] = frozenset()
     """Ids of test cases, which no sentence may hold."""
     interrupted: bool = False
+    outdated: bool = False
+    """Whether another night took the lease, since this one was held still: what follows is that one's to write."""
 
     def __post_init__(self) -> None:
         self._begun: dict[Future[Any], tuple[Item, float]] = {}
-        self._gpu_seen = False
+        self._gpu_seen = self._opened = False
         self._counted: set[str] = set()
         self._taken = 0
-        self._start = (self.hands.now(), self.hands.monotonic())
+        self._start = watch.Clocks.of(self.hands)
         self.chronicle = Chronicle(Ledger(self.around.ledger.path, clock=self.hands.now))
         self.memory = Memory(self.around.work)
 
@@ -105,7 +108,8 @@ class Night:
             raise
         finally:
             self.hands.close()
-            self._remember()
+            if not self.outdated:
+                self._remember()
 
     @property
     def under_way(self) -> tuple[Item, ...]:
@@ -121,6 +125,8 @@ class Night:
         self.sealed = frozenset(case.id for case in cases if case.split == "test")
         self.plan = plan(self.state)
         self.queue.add(self.plan)
+        if self._opened:
+            self._note_submitted()  # what was handed in meanwhile: its line comes before those of its run
         if not self._gpu_seen and any("gpu" in run.flags for run in self.plan.runs):
             self._gpu_seen = not self.hands.gpu_lost()
         return self.plan
@@ -132,18 +138,24 @@ class Night:
             self.state = gather(self.around, self.hands.now())
         for wrong in self.state.unreadable.values():
             self.needs_person(f"inbox: {wrong}")
-        for found in self.state.entries:
-            if found.entry.id not in self.state.handed_in:
-                self.chronicle.submitted(found.entry)
+        self._note_submitted()
+        self._opened = True
         if not first.empty:
             self.chronicle.night_started(self.folder.name, sorted(self.around.folders), self.planned)
             self.say("due: " + ", ".join(f"{count} {WORDS[name]}" for name, count in self.planned.items()))
+
+    def _note_submitted(self) -> None:
+        assert self.state is not None
+        for found in self.state.entries:
+            if found.entry.id not in self.state.handed_in:
+                self.chronicle.submitted(found.entry)
 
     # Working ----------------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         looked = -LOOK_SECONDS
         while True:
+            self.still_ours()
             now = self.hands.monotonic()
             if now - looked >= LOOK_SECONDS:
                 self.look()
@@ -154,6 +166,7 @@ class Night:
                 until = self.queue.next_moment()
                 seconds = LOOK_SECONDS if until is None else min(LOOK_SECONDS, max(0.0, until - now))
                 done, _ = wait(self._begun, timeout=seconds, return_when=FIRST_COMPLETED)
+                self.still_ours()
                 for future in done:
                     self._end(future)
                 self._after_images()
@@ -212,19 +225,30 @@ class Night:
 
     def look(self) -> None:
         """Look at lease and clock. Raises what the lease raises when it was taken over."""
-        if self.lease is not None:
-            self.lease.check()
+        self.still_ours()
         self._clock()
 
+    def still_ours(self) -> None:
+        """Raise `InfrastructureError('busy')` when another night took the lease while this process or its machine was held still."""
+        try:
+            if self.lease is not None:
+                self.lease.check()
+        except InfrastructureError:
+            self.outdated = True
+            raise
+
     def _clock(self, *, first_look: bool = False) -> None:
-        now = self.hands.now(), self.hands.monotonic()
+        now = watch.Clocks.of(self.hands)
         if first_look:
-            found = watch.behind_ledger(now[0], self.state.last_line if self.state else None)
+            found = watch.behind_ledger(now.day, self.state.last_line if self.state else None)
         else:
             found = watch.drifted(self._start, now)
+        if slept := watch.slept(self._start, now):
+            self.notes.append(slept)
+        if found is not None or slept:
+            self._start = now
         if found is not None:
             self.needs_person(found.sentence)
-            self._start = now
 
     def _end(self, future: Future[Any]) -> None:
         item, begin = self._begun.pop(future)
@@ -232,8 +256,10 @@ class Night:
         try:
             result = future.result()
             if isinstance(item, Run | ScoreRun) and result != item.key:
-                raise RuntimeError(
-                    f"{queue.kind(item)} {item.key} came out as {result}: the plan and the work see another state"
+                raise InfrastructureError(
+                    "changed_meanwhile",
+                    f"the {queue.kind(item)} that was planned as {item.key} came out as {result}",
+                    expected="task, data and code as they were when it was planned",
                 )
         except Exception as error:
             lost = self._gpu_seen and isinstance(item, Run) and "gpu" in item.flags and self.hands.gpu_lost()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmark import console
 from benchmark.nightly.failures import cleaned
 
 BETWEEN = 30.0
@@ -26,7 +27,8 @@ class NightLog:
         """A line for whoever watches, and for the file."""
         line = cleaned(line, ())
         self.note(line)
-        self._say(line)
+        with console.unheard():
+            self._say(line)
 
     def note(self, line: str) -> None:
         """A line for the file alone. A full disk must not end the night for want of a log."""

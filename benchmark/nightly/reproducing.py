@@ -40,6 +40,7 @@ def take(night: Night) -> None:
     future = night.hands.reproduce(item, night.hands.now().date().isoformat())
     while not wait([future], timeout=LOOK_SECONDS).done:
         night.look()
+    night.still_ours()
     seconds = night.hands.monotonic() - begin
     try:
         found = future.result()

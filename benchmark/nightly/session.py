@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark import atomic, lease, ledger, store
+from benchmark import atomic, console, lease, ledger, store
 from benchmark.errors import DataError, InfrastructureError, RadbenchError
 from benchmark.nightly import aftermath, failing, morning
 from benchmark.nightly.gather import Surroundings
@@ -56,7 +56,8 @@ def _held(
     def progress(label: str, done: int, total: int) -> None:
         log.progress(label, done, total)
         if bars is not None:
-            bars(label, done, total)
+            with console.unheard():
+                bars(label, done, total)
 
     working = hands(log) if hands else MachineHands(around, progress=progress, say=log.say)
     started, begin = working.now(), working.monotonic()
@@ -73,11 +74,13 @@ def _held(
     try:
         with _told(night):
             night.carry_out()
-        with _told(night):
-            morning.tell(night)
+        if not night.outdated:
+            with _told(night):
+                morning.tell(night)
         night.notes += [f"Ledger: {torn}." for torn in night.chronicle.ledger.torn]
         report = morning.made(night, started, working.monotonic() - begin)
-        _finished(night, report)
+        if not night.outdated:
+            _finished(night, report)
         # Last, so that it says so when the disk refused the ledger's line too.
         report = _kept(report, folder)
         log.note(text(report))

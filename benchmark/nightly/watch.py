@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import InfrastructureError
 
+if TYPE_CHECKING:
+    from benchmark.nightly.hands import Hands
+
 CLOCK_SECONDS = 300.0
 """By so much the time of day may run away from the monotonic clock in a night, or be behind the ledger, before it is said."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the clocks say at one moment."""
+
+    day: datetime
+    """Time of day."""
+    monotonic: float
+    """Seconds that only grow, and stand still while the machine sleeps."""
+    suspended: float
+    """Seconds that the machine has slept since it was started."""
+
+    @classmethod
+    def of(cls, hands: Hands) -> Clocks:
+        """Now."""
+        return cls(hands.now(), hands.monotonic(), hands.suspended())
 
 
 def low_disk(free_gb: float, least_gb: float, root: Path) -> InfrastructureError | None:
@@ -30,10 +52,20 @@ def behind_ledger(now: datetime, last: datetime | None) -> InfrastructureError |
     )
 
 
-def drifted(before: tuple[datetime, float], now: tuple[datetime, float]) -> InfrastructureError | None:
-    """Whether the clock was turned between two looks at time of day and monotonic clock."""
-    drift = (now[0] - before[0]).total_seconds() - (now[1] - before[1])
+def drifted(before: Clocks, now: Clocks) -> InfrastructureError | None:
+    """Whether the clock was turned between two looks; that it is later after a sleep is no turn."""
+    passed = now.monotonic - before.monotonic + now.suspended - before.suspended
+    drift = (now.day - before.day).total_seconds() - passed
     if abs(drift) <= CLOCK_SECONDS:
         return None
     way = "forward" if drift > 0 else "back"
-    return InfrastructureError("clock_jumped", f"the clock was set {way} by {abs(drift) / 3600:.1f} h during the night")
+    still = ", or the machine was held still that long" if drift > 0 else ""
+    return InfrastructureError(
+        "clock_jumped", f"the clock was set {way} by {abs(drift) / 3600:.1f} h during the night{still}"
+    )
+
+
+def slept(before: Clocks, now: Clocks) -> str:
+    """That the machine was suspended between two looks, in a sentence; empty where it was not, or not for long."""
+    seconds = now.suspended - before.suspended
+    return f"The machine was suspended for {seconds / 3600:.1f} h in the night." if seconds > CLOCK_SECONDS else ""

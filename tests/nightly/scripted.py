@@ -71,6 +71,8 @@ class ScriptedHands:
     gpu_dead: bool = False
     time: datetime = datetime(2026, 5, 1, 2, 0, tzinfo=UTC)
     clock: float = 0.0
+    asleep: float = 0.0
+    """Seconds that the machine has been suspended."""
     closed: bool = False
 
     def _do(self, what: str, work: Callable[[], Any]) -> Future[Any]:
@@ -147,10 +149,13 @@ class ScriptedHands:
         return self.gpu_dead
 
     def now(self) -> datetime:
-        return self.time + timedelta(seconds=self.clock)
+        return self.time + timedelta(seconds=self.clock + self.asleep)
 
     def monotonic(self) -> float:
         return self.clock
+
+    def suspended(self) -> float:
+        return self.asleep
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
