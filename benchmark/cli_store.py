@@ -12,7 +12,7 @@ import typer
 
 from benchmark import console, dataset, store, tasks
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, workplace
-from benchmark.contract import RunRecord
+from benchmark.contract import FEDERATED, RunRecord
 from benchmark.errors import DataError, RadbenchError, UsageError
 from benchmark.workplace import Workplace
 
@@ -40,6 +40,15 @@ def check(
     root = _existing(workplace(work))
     with console.Bars() as bars:
         found = checking.check(root, content=not quick, progress=lambda done, total: bars.update("check", done, total))
+    place = workplace(work)
+    if (root / "bundles").is_dir() or any(place.data.glob(f"*/{FEDERATED}")):
+        from benchmark.federation import keeping
+
+        more = [
+            checking.Finding(level="problem", where=where, text=text)
+            for where, text in keeping.problems(root, place.data)
+        ]
+        found = found.model_copy(update={"findings": (*found.findings, *more)})
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
@@ -133,19 +142,39 @@ def export_archive(
     task: Annotated[str | None, typer.Option(help="Of this task only.")] = None,
     edition: Annotated[str | None, typer.Option(help="On this data edition only.")] = None,
     submission: Annotated[str | None, typer.Option(help="Of this submission only.")] = None,
+    with_keys: Annotated[
+        bool,
+        typer.Option(
+            "--with-keys", help="The secret keys of this house too: only to move house; keep the file secret."
+        ),
+    ] = False,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write runs, scores and placements into one file; the same content gives the same bytes. It holds what was predicted for sealed
-    cases: hand it to organisers only."""
+    """Write what the store holds into one file, and the ledger with it where nothing is left out; the same content gives the same
+    bytes. It holds what was predicted for sealed cases: hand it to organisers only."""
     from benchmark.store import archive
 
     root = _existing(workplace(work))
-    made = archive.export(root, file, task=task, edition=edition, submission=submission)
+    made = archive.export(root, file, task=task, edition=edition, submission=submission, keys=with_keys)
+    if made.keys:
+        console.err.print(
+            f"Warning: {file} holds secret keys ({', '.join(made.keys)}): whoever has it can tell who is behind a pseudonym. It is for "
+            "your eyes alone (mode 0600); hand it over encrypted, and delete it when it was taken in.",
+            markup=False,
+        )
+    elif made.embargoed:
+        console.err.print(
+            f"Warning: {made.embargoed} submissions have an embargo, and {file} does not hold store/embargo.key, under which their "
+            "addresses are made: a work folder without it gives them others. Move it by itself, or export with --with-keys.",
+            markup=False,
+        )
     if as_json:
         print_json(made.model_dump(mode="json"))
         return
     _print(f"{made.runs} runs, {made.scores} scores, {made.placements} placements, {_size(made.bytes)} in {file}")
+    if more := _along(made.reproductions, made.bundles, made.pins, made.keys, made.ledger):
+        _print(f"and {more}")
     _print(f"sha256 {made.sha256}")
 
 
@@ -156,16 +185,19 @@ def import_archive(
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check an archive down to every hash and key and put what is new into the store. What is there already is never changed."""
+    """Check an archive down to every hash and key and put what is new into the work folder. What is there already is never changed."""
     from benchmark.store import archive
 
     place = workplace(work)
+    if not place.root.is_dir() and not file.is_file():  # before a folder is made for what is not there
+        raise UsageError("path", f"there is no file {file}", expected="an archive of `radbench store export`")
     with _organiser(place, "store import") as book, console.Bars() as bars:
         _migrate(place.store, book)
         done = archive.take_in(
             file, place.store, sha256=sha256, progress=lambda now, all: bars.update("import", now, all)
         )
-        if done.runs or done.scores:
+        # Also where an import was killed before it could say so.
+        if not any(entry.facts.get("archive") == done.sha256 for entry in book.entries()):
             book.append(
                 "store_changed",
                 what="import",
@@ -174,6 +206,11 @@ def import_archive(
                 bytes=done.bytes,
                 archive=done.sha256,
             )
+    if done.ledger == "other":
+        console.err.print(
+            f"The ledger in {file} is of another chain than {place.ledger}, which stays as it is: keep the archive for what it says.",
+            markup=False,
+        )
     if as_json:
         print_json(done.model_dump(mode="json"))
         return
@@ -181,6 +218,20 @@ def import_archive(
         f"{len(done.runs)} runs, {len(done.scores)} scores, {done.placements} placements are new ({_size(done.bytes)}); "
         f"{done.same} were there already"
     )
+    if more := _along(done.reproductions, done.bundles, bool(done.pins), done.keys, done.ledger == "new"):
+        _print(f"and {more}")
+
+
+def _along(reproductions: int, bundles: int, pins: bool, keys: Collection[str], ledger: bool) -> str:
+    """What went along, in words."""
+    parts = [
+        f"{reproductions} reproductions" if reproductions else "",
+        f"{bundles} bundles of federated scores" if bundles else "",
+        "what is pinned" if pins else "",
+        "the ledger" if ledger else "",
+        f"the secret keys {', '.join(keys)}" if keys else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 @ledger_app.command()

@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
@@ -212,6 +212,23 @@ def sweep(path: Path) -> None:
     if partial.exists():
         with contextlib.suppress(OSError, InfrastructureError), _locked(path):
             partial.unlink(missing_ok=True)
+
+
+def adopt(path: Path, other: Path) -> Literal["new", "same", "other"]:
+    """Put the whole ledger in `other` at `path`, where there is none or only its beginning (`new`). Lines that are there are never
+    changed: `same` where all of `other` is among them already, `other` where they are of another chain, and nothing is written.
+
+    Raises `InfrastructureError`: `no_space`, `read_only`, `busy`.
+    """
+    with atomic.refusals(path), _locked(path):
+        ours, theirs = list(_lines(path)), list(_lines(other))
+        if ours[: len(theirs)] == theirs:
+            return "same"
+        if theirs[: len(ours)] != ours or torn_bytes(path):
+            return "other"
+        atomic.write_bytes(path, b"".join(line + b"\n" for line in theirs))
+        atomic.write_text(head_file(path), f"{_parsed(other, None, theirs[-1]).head}\n")
+        return "new"
 
 
 def torn_bytes(path: Path) -> int:

@@ -24,8 +24,7 @@ def load_key(path: Path) -> bytes:
     Raises `DataError('record_invalid')` when the file is no key, and `InfrastructureError`: `no_space`, `read_only`.
     """
     if not path.exists():
-        with atomic.refusals(path):
-            _make(path)
+        put_key(path, secrets.token_bytes(32))
     try:
         text = path.read_bytes().decode("ascii", errors="replace").strip()
     except OSError as error:
@@ -40,13 +39,22 @@ def load_key(path: Path) -> bytes:
     return bytes.fromhex(text)
 
 
-def _make(path: Path) -> None:
-    """Write a new key beside `path` and give it that name, unless another process did so meanwhile."""
+def put_key(path: Path, key: bytes) -> None:
+    """Write a key to `path`, readable by its owner alone, unless there is one already or another process writes one meanwhile.
+
+    Raises `InfrastructureError`: `no_space`, `read_only`.
+    """
+    with atomic.refusals(path):
+        _write(path, key)
+
+
+def _write(path: Path, key: bytes) -> None:
+    """Write it beside `path` and give it that name, which replaces nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(secrets.token_hex(32) + "\n")
+            handle.write(key.hex() + "\n")
             handle.flush()
             os.fsync(handle.fileno())
         try:

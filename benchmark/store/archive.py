@@ -1,60 +1,34 @@
-"""Runs, scores and placements as one file, to take to another store: the same content gives the same bytes.
+"""What the store holds as one file, to take to another store: the same content gives the same bytes.
 
 An uncompressed tar: first `radbench-store.json` (a list of all files with sizes and hashes), then the files in order of name, all
-with the same owner, mode and time. What comes in is a stranger's: only plain files under names that a store has, no larger than
-the list says and the disk has room for, each with its hash, into a folder beside; then each folder is checked as
-`radbench store check` does, and only then put in place. A folder that is there already is never changed.
+with the same owner, mode and time. What goes along with runs, scores and placements is said in `belongings`. What comes in is
+unpacked into a folder beside (`unpacking`); then each folder is checked as `radbench store check` does, and only then put in place.
+A folder that is there already is never changed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
-import re
+import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
-
-from benchmark import atomic
-from benchmark.contract import Record
-from benchmark.contract.names import NAME
+from benchmark import atomic, ledger
+from benchmark.contract import FEDERATED, Record
 from benchmark.dataset import sha256_of
-from benchmark.errors import DataError, InfrastructureError, UsageError
-from benchmark.store import manifest
-from benchmark.store.check import KEY, check
+from benchmark.errors import DataError, UsageError
+from benchmark.store import belongings, manifest
+from benchmark.store.check import check
 from benchmark.store.manifest import FileEntry
-from benchmark.store.placements import load_placements, placement_file
+from benchmark.store.placements import load_placements
 from benchmark.store.records import load_run, load_score, run_folder, score_folder
 from benchmark.store.schema import VERSION, open_store
-
-LIST = "radbench-store.json"
-MOST_LIST_BYTES = 256 * 2**20
-"""Largest list of files that is read; about a million files."""
-MOST_PATH = 400
-"""Characters of a path."""
-BLOCK = 2**20
-PART = re.compile(r"^[^/\0\\]{1,255}$")
-
-
-class Contents(Record):
-    """`radbench-store.json`: what an archive holds."""
-
-    schema_version: int = 1
-    """Version of this record."""
-    layout: int
-    """Layout of the store that it was made of."""
-    runs: tuple[str, ...]
-    """Inference keys."""
-    scores: tuple[str, ...]
-    """Scoring keys."""
-    files: dict[str, FileEntry] = Field(max_length=2_000_000)
-    """All further files, by path below the store."""
+from benchmark.store.unpacking import LIST, Contents, refused, unpack
 
 
 class Exported(Record):
@@ -70,6 +44,18 @@ class Exported(Record):
     """Scores in it."""
     placements: int
     """Placements in it."""
+    reproductions: int = 0
+    """Reproductions in it."""
+    bundles: int = 0
+    """Bundles of federated scores in it."""
+    pins: bool = False
+    """Whether something in it is pinned."""
+    ledger: bool = False
+    """Whether the ledger is in it."""
+    keys: tuple[str, ...] = ()
+    """Secret keys in it, by path in the work folder."""
+    embargoed: int = 0
+    """Submissions in it that have an embargo: their addresses are made under `store/embargo.key`."""
 
 
 class Imported(Record):
@@ -83,6 +69,17 @@ class Imported(Record):
     """Scores that are new in the store."""
     placements: int = 0
     """Placements that are new in the store."""
+    reproductions: int = 0
+    """Reproductions that are new, or of a later day than those that were there."""
+    bundles: int = 0
+    """Bundles that are new in the store."""
+    pins: int = 0
+    """Runs and submissions that are pinned now and were not before."""
+    keys: tuple[str, ...] = ()
+    """Secret keys that are new, by path in the work folder."""
+    ledger: Literal["", "new", "same", "other"] = ""
+    """`new`: the ledger of the archive is now that of the work folder, which had none, or its beginning; `same`: it was so already;
+    `other`: there is one of another chain here, and it stays; empty where the archive has none."""
     same: int = 0
     """Folders and placements that were there already, with the same content."""
     bytes: int = 0
@@ -90,12 +87,19 @@ class Imported(Record):
 
 
 def export(
-    root: Path, target: Path, *, task: str | None = None, edition: str | None = None, submission: str | None = None
+    root: Path,
+    target: Path,
+    *,
+    task: str | None = None,
+    edition: str | None = None,
+    submission: str | None = None,
+    keys: bool = False,
 ) -> Exported:
     """Write what belongs to a task, an edition and a submission (each: all of them when None) into the archive `target`.
 
-    Raises `DataError('store_broken')` when something that would go into it is not whole, `UsageError('unknown_name')` when there is
-    nothing of that name, and `InfrastructureError`: `no_space`, `read_only`.
+    The ledger goes along where nothing is left out, the house's secret keys only with `keys`; the archive is then for its owner's
+    eyes alone. Raises `DataError('store_broken')` when something that would go into it is not whole, `ledger_broken` where the ledger
+    is not, `UsageError('unknown_name')` when there is nothing of that name, and `InfrastructureError`: `no_space`, `read_only`.
     """
     open_store(root)
     placements = [
@@ -108,52 +112,90 @@ def export(
         if (run and run.key in placed) or (
             run and _wanted(run.task, run.edition, run.method.name, task, edition, submission)
         ):
-            runs.append(run.key)
+            runs.append(run)
     if not runs:
         raise UsageError(
             "unknown_name", f"the store has no run of {submission or task or 'anything'}", expected="a name on a board"
         )
+    chosen = {run.key for run in runs}
     scores = [
         path.parent.name
         for path in sorted(root.glob("scores/[!.]*/score.json"))
-        if (score := load_score(root, path.parent.name)) and score.run in runs
+        if (score := load_score(root, path.parent.name)) and score.run in chosen
     ]
-    folders = [*(run_folder(root, key) for key in runs), *(score_folder(root, key) for key in scores)]
+    folders = [*(run_folder(root, run.key) for run in runs), *(score_folder(root, key) for key in scores)]
     for folder in folders:
         if wrong := next(manifest.differences(folder), ""):
             raise DataError("store_broken", f"{folder}: {wrong}")
+    federated = {run.task for run in runs if run.edition == FEDERATED}
+    if submission is None and edition in (None, FEDERATED):  # bundles that wait for those of other sites
+        federated |= {name for name in belongings.tasks_with_bundles(root) if task in (None, name)}
+    along = belongings.of_runs(root, runs, placements) | belongings.of_federation(root, federated)
+    if task is None and edition is None and submission is None:
+        along |= belongings.of_ledger(root)
+    secret = belongings.of_keys(root) if keys else {}
     paths = [folder / path for folder in folders for path in _all_files(folder)]
-    paths += [placement_file(root, item.task, item.edition, item.method.name) for item in placements]
     files = {
         path.relative_to(root).as_posix(): FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
         for path in paths
+    } | {
+        name: FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in (along | secret).items()
     }
-    contents = Contents(layout=VERSION, runs=tuple(runs), scores=tuple(scores), files=dict(sorted(files.items())))
+    contents = Contents(
+        layout=VERSION,
+        runs=tuple(run.key for run in runs),
+        scores=tuple(scores),
+        finished={run.key: (run_folder(root, run.key) / "run.json").stat().st_mtime_ns for run in runs},
+        files=dict(sorted(files.items())),
+    )
+    digest, size = _write(target, root, contents, along | secret, 0o600 if secret else 0o666)
+    names = list(along)
+    return Exported(
+        sha256=digest,
+        bytes=size,
+        runs=len(runs),
+        scores=len(scores),
+        placements=len(placements),
+        reproductions=sum(name.startswith("reproductions/") for name in names),
+        bundles=sum(name.startswith("bundles/") for name in names),
+        pins=belongings.PINS in along,
+        ledger=belongings.LEDGER in along,
+        keys=tuple(belongings.shown(name) for name in secret),
+        embargoed=belongings.embargoed([*(run.method for run in runs), *(item.method for item in placements)]),
+    )
+
+
+def _write(target: Path, root: Path, contents: Contents, held: Mapping[str, bytes], mode: int) -> tuple[str, int]:
+    """Write the archive, with what is `held` and the rest from the store; its hash and size."""
     partial = target.with_name(f".{target.name}.partial")
     with atomic.refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
+            partial.unlink(missing_ok=True)
+            opened = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(opened, "wb") as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 data = contents.model_dump_json().encode()
                 tar.addfile(_member(LIST, len(data)), io.BytesIO(data))
                 for name, entry in contents.files.items():
-                    with (root / name).open("rb") as handle:
+                    with io.BytesIO(held[name]) if name in held else (root / name).open("rb") as handle:
                         tar.addfile(_member(name, entry.bytes), handle)
             digest, size = sha256_of(partial), partial.stat().st_size
             atomic.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
-    return Exported(sha256=digest, bytes=size, runs=len(runs), scores=len(scores), placements=len(placements))
+    return digest, size
 
 
 def take_in(
     archive: Path, root: Path, *, sha256: str = "", progress: Callable[[int, int], None] | None = None
 ) -> Imported:
-    """Put what an archive holds into the store. All of it, or nothing where anything is wrong; killed in between, call it again.
+    """Put what an archive holds into the work folder of the store at `root`. All of it, or nothing where anything is wrong; killed in
+    between, call it again.
 
     Raises `DataError('archive_invalid')` for an archive that is not one of `export`'s, is damaged or hostile, is not that of `sha256`
-    (where given), or holds a folder that differs from one of the same key in the store; `UsageError('path')` when there is no such
-    file; `InfrastructureError`: `no_space`, `read_only`.
+    (where given), or holds a folder or a secret key that differs from the one in the same place; `UsageError('path')` when there is
+    no such file; `InfrastructureError`: `no_space`, `read_only`.
     """
     if not archive.is_file():
         raise UsageError("path", f"there is no file {archive}", expected="an archive of `radbench store export`")
@@ -163,142 +205,85 @@ def take_in(
         raise DataError("archive_invalid", f"{archive} has the hash {digest}", expected=sha256)
     with atomic.refusals(root), _beside(root / ".import.partial") as folder:
         with archive.open("rb") as handle:
-            contents = _unpack(handle, archive, folder, progress)
+            contents = unpack(handle, archive, folder, progress)
         _note_layout(folder)
+        _check(archive, contents, folder, root)
         return _place(archive, contents, folder, root).model_copy(update={"sha256": digest})
 
 
-def _place(archive: Path, contents: Contents, folder: Path, root: Path) -> Imported:
-    wrong = [f for f in check(folder).problems if not f.text.startswith("is the score of run")]
+def _check(archive: Path, contents: Contents, folder: Path, root: Path) -> None:
+    """Whether all that was unpacked is whole and agrees with itself. Raises `DataError('archive_invalid')`."""
+    wrong = [
+        f"{found.where}: {found.text}"
+        for found in check(folder).problems
+        if not found.text.startswith("is the score of run")
+    ]
     known = {path.parent.name for path in (*root.glob("runs/[!.]*/run.json"), *folder.glob("runs/*/run.json"))}
     orphans = [key for key in contents.scores if (score := load_score(folder, key)) and score.run not in known]
-    if wrong or orphans:
-        text = f"{wrong[0].where}: {wrong[0].text}" if wrong else f"the score {orphans[0]} has no run"
-        raise DataError("archive_invalid", f"{archive}: {text}", expected="what `radbench store check` finds whole")
+    wrong += [f"the score {key} has no run" for key in orphans]
+    wrong += belongings.wrong(folder, contents.files.keys(), contents.runs)
+    if wrong:
+        raise refused(archive, wrong[0].replace(f"{folder}/", ""), "what `radbench store check` finds whole")
+
+
+def _place(archive: Path, contents: Contents, folder: Path, root: Path) -> Imported:
+    """Put in place what is new: keys, runs, scores, bundles and the editions of them, then placements, so that a kill in between
+    leaves nothing that points to nothing; then what was said of them."""
+    files = contents.files
+    editions = {name.rpartition("/")[0] for name in files if name.startswith(f"{belongings.WORK}data/")}
     names = [*(f"runs/{key}" for key in contents.runs), *(f"scores/{key}" for key in contents.scores)]
-    names += [name for name in contents.files if name.startswith("submissions/")]
-    differ = [name for name in names if (root / name).exists() and not _same(folder / name, root / name)]
+    names += [name for name in files if name.startswith("bundles/")]
+    names += sorted(editions)
+    names += [name for name in files if name.startswith("submissions/")]
+    where = {name: belongings.place_of(root, name) for name in names}
+    differ = [name for name in names if where[name].exists() and not _same(folder / name, where[name])]
+    differ += belongings.differing_keys(files, folder, root)
     if differ:
+        name = differ[0].removeprefix(belongings.WORK)
+        place = "store" if name == differ[0] else "work folder"
         raise DataError(
             "archive_invalid",
-            f"{archive}: {differ[0]} differs from the one in the store ({len(differ)} of {len(names)} do)",
+            f"{archive}: {name} differs from the one in the {place} ({len(differ)} of {len(names)} do)",
             expected="the same, or none",
-            action="Nothing was changed. Import it into an empty store, and look at both.",
+            action="Nothing was changed. Import it into an empty work folder, and look at both.",
         )
-    new = [name for name in names if not (root / name).exists()]
-    for name in new:  # runs, then scores, then placements: a kill in between leaves nothing that points to nothing
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
+    keys = belongings.put_keys(folder, root, files.keys())
+    new = [name for name in names if not where[name].exists()]
+    for name in new:
+        if name in editions:
+            belongings.put_edition(folder, root, name)
+            continue
+        where[name].parent.mkdir(parents=True, exist_ok=True)
+        if name.startswith("runs/") and (when := contents.finished.get(name.partition("/")[2])) is not None:
+            os.utime(folder / name / "run.json", ns=(when, when))
         if (folder / name).is_dir():
-            atomic.place(folder / name, root / name)
+            atomic.place(folder / name, where[name])
         else:
-            atomic.write_bytes(root / name, (folder / name).read_bytes())
+            atomic.write_bytes(where[name], (folder / name).read_bytes())
+    reproductions = sum(belongings.put_reproduction(folder, root, key) for key in contents.runs)
     return Imported(
         sha256="",
         runs=tuple(name.split("/")[1] for name in new if name.startswith("runs/")),
         scores=tuple(name.split("/")[1] for name in new if name.startswith("scores/")),
         placements=sum(name.startswith("submissions/") for name in new),
+        reproductions=reproductions,
+        bundles=sum(name.startswith("bundles/") for name in new),
+        pins=belongings.put_pins(folder, root),
+        keys=keys,
+        ledger=ledger.adopt(belongings.place_of(root, belongings.LEDGER), folder / belongings.LEDGER)
+        if belongings.LEDGER in files
+        else "",
         same=len(names) - len(new),
-        bytes=sum(e.bytes for path, e in contents.files.items() if path in new or "/".join(path.split("/")[:2]) in new),
+        bytes=sum(e.bytes for path, e in files.items() if path in new or "/".join(path.split("/")[:2]) in new),
     )
-
-
-def _unpack(handle: BinaryIO, archive: Path, folder: Path, progress: Callable[[int, int], None] | None) -> Contents:
-    """Write the archive's files below `folder`, each with its hash. Raises `DataError('archive_invalid')`."""
-    contents: Contents | None = None
-    seen: set[str] = set()
-    try:
-        with tarfile.open(
-            fileobj=handle, mode="r:"
-        ) as tar:  # `r:` takes no compressed archive, so what is there is its size
-            for member in tar:
-                # Only regular files, and not sparse ones, which unpack to more than they hold.
-                if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():
-                    raise _refused(archive, f"{member.name!r} is no plain file", "plain files alone")
-                stream = tar.extractfile(member)
-                assert stream is not None
-                if contents is None:
-                    if member.name != LIST or member.size > MOST_LIST_BYTES:
-                        raise _refused(archive, f"it begins with {member.name!r} ({member.size} bytes)", LIST)
-                    contents = _contents(archive, stream.read(), folder)
-                    continue
-                entry = contents.files.get(member.name)
-                if entry is None or member.name in seen or member.size != entry.bytes:
-                    raise _refused(archive, f"{member.name!r} is not, or not so, in its list", "each listed file once")
-                seen.add(member.name)
-                _write(folder / member.name, stream, entry, archive)
-                if progress:
-                    progress(len(seen), len(contents.files))
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EILSEQ):
-            raise _refused(
-                archive, f"two of its paths exclude each other, or one is too long ({error.strerror})", LIST
-            ) from error
-        raise
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
-        raise _refused(archive, f"it cannot be read ({error})", "an uncompressed tar file") from error
-    if contents is None:
-        raise _refused(archive, "it is empty", LIST)
-    if missing := sorted(set(contents.files) - seen):
-        raise _refused(archive, f"{missing[0]!r} is missing ({len(missing)} files are)", "all files of its list")
-    return contents
-
-
-def _contents(archive: Path, data: bytes, folder: Path) -> Contents:
-    try:
-        contents = Contents.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise _refused(
-            archive, f"its list cannot be read ({error.error_count()} problems: {first['msg']})", LIST
-        ) from None
-    if contents.layout != VERSION:
-        raise _refused(archive, f"it was made of layout {contents.layout}", f"layout {VERSION}")
-    for path in contents.files:
-        if not _is_stores(path, contents):
-            raise _refused(archive, f"{path[:MOST_PATH]!r} is no path of a store", "runs/…, scores/… or submissions/…")
-    heads = [
-        *(f"runs/{key}/run.json" for key in contents.runs),
-        *(f"scores/{key}/score.json" for key in contents.scores),
-    ]
-    if missing := [path for path in heads if path not in contents.files]:
-        raise _refused(archive, f"its list has no {missing[0]!r}", "the record of each run and score")
-    needed, free = sum(entry.bytes for entry in contents.files.values()), shutil.disk_usage(folder).free
-    if needed > free:
-        raise InfrastructureError("no_space", f"{archive} unpacks to {needed} bytes, and {folder.parent} has {free}")
-    return contents
-
-
-def _is_stores(path: str, contents: Contents) -> bool:
-    parts = path.split("/")
-    if len(path) > MOST_PATH or not all(PART.match(part) and part not in (".", "..") for part in parts):
-        return False
-    if any(not character.isprintable() for character in path) or PurePosixPath(path).as_posix() != path:
-        return False
-    if parts[0] == "submissions":
-        return len(parts) == 4 and all(NAME.match(part) for part in parts[1:]) and path.endswith(".json")
-    keys = {"runs": contents.runs, "scores": contents.scores}.get(parts[0], ())
-    return len(parts) >= 3 and bool(KEY.match(parts[1])) and parts[1] in keys
-
-
-def _write(path: Path, stream: IO[bytes], entry: FileEntry, archive: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    total = hashlib.sha256()
-    with path.open("xb") as out:
-        while block := stream.read(BLOCK):
-            total.update(block)
-            out.write(block)
-    if path.stat().st_size != entry.bytes or total.hexdigest() != entry.sha256:
-        raise _refused(archive, f"{path.name!r} is not what its hash says", f"sha256 {entry.sha256}")
-
-
-def _refused(archive: Path, found: str, expected: str) -> DataError:
-    return DataError("archive_invalid", f"{archive}: {found}", expected=expected)
 
 
 def _same(mine: Path, theirs: Path) -> bool:
     """Whether two folders or files of the store have the same content. Predictions that one of them gave up do not count."""
     if mine.is_file():
         return theirs.is_file() and mine.read_bytes() == theirs.read_bytes()
+    if mine.name == FEDERATED:
+        return all((theirs / name).is_file() and _same(mine / name, theirs / name) for name in belongings.EDITION_FILES)
     return manifest.load_files(mine) == manifest.load_files(theirs)
 
 

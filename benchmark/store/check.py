@@ -11,14 +11,18 @@ from benchmark.contract import Record, RunRecord
 from benchmark.errors import DataError
 from benchmark.store import manifest
 from benchmark.store.keys import KEY_LENGTH
+from benchmark.store.pins import FILE as PINS
 from benchmark.store.pins import load_pins
 from benchmark.store.placements import load_placement
 from benchmark.store.records import ScoreRecord, load_case_scores, load_parts, load_run, load_score
+from benchmark.store.reproductions import load_reproduction
 from benchmark.store.schema import NAME, VERSION, version_of
 
 KEY = re.compile(rf"^[0-9a-f]{{{KEY_LENGTH}}}$")
 LEFTOVER = re.compile(r"^\..+\.partial$")
 LOCK = re.compile(r"^\..+\.lock$")
+EMBARGO_KEY = "embargo.key"
+"""The key of pseudonyms; whether it is one is for who uses it to say."""
 Progress = Callable[[int, int], None]
 
 
@@ -86,8 +90,9 @@ def check(root: Path, *, content: bool = True, progress: Progress | None = None)
     files = [path for path in placements if not path.is_dir() or path.is_symlink()]
     for path in files:
         findings += _placement(root, path, records)
-    findings += [Finding(level="problem", where="pins.json", text=text) for text in _pins(root)]
-    known = {"runs", "scores", "submissions", "reproductions", "bundles", "pins.json", NAME}
+    findings += [Finding(level="problem", where=PINS, text=text) for text in _pins(root)]
+    findings += _reproductions(root, records)
+    known = {"runs", "scores", "submissions", "reproductions", "bundles", PINS, EMBARGO_KEY, NAME}
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.name not in known and not path.name.startswith("."):
             findings.append(Finding(level="note", where=path.name, text="is not the store's"))
@@ -232,6 +237,22 @@ def _placement(root: Path, path: Path, records: dict[str, RunRecord]) -> Iterato
         yield Finding(level="problem", where=where, text=f"points to run {placement.run}, which is not there")
     elif (run.task, run.edition) != (placement.task, placement.edition):
         yield Finding(level="problem", where=where, text=f"points to a run on {run.task}/{run.edition}")
+
+
+def _reproductions(root: Path, records: dict[str, RunRecord]) -> Iterator[Finding]:
+    for path in sorted((root / "reproductions").iterdir()) if (root / "reproductions").is_dir() else ():
+        where = path.relative_to(root).as_posix()
+        if LEFTOVER.match(path.name):
+            yield Finding(level="note", where=where, text="was left by a process that was killed")
+        elif path.is_symlink() or not path.is_file() or path.suffix != ".json" or not KEY.match(path.stem):
+            yield Finding(level="problem", where=where, text="does not belong there: it is no reproduction")
+        else:
+            try:
+                load_reproduction(root, path.stem)
+            except DataError as error:
+                yield Finding(level="problem", where=where, text=error.found)
+            if path.stem not in records:
+                yield Finding(level="problem", where=where, text=f"is of run {path.stem}, which is not there")
 
 
 def _pins(root: Path) -> Iterator[str]:

@@ -13,6 +13,8 @@ from benchmark import atomic
 from benchmark.contract import Record
 from benchmark.errors import DataError
 
+FILE = "pins.json"
+
 
 class Pins(Record):
     """`pins.json`."""
@@ -25,7 +27,7 @@ class Pins(Record):
 
 def load_pins(root: Path) -> frozenset[str]:
     """What is pinned. Raises `DataError('record_invalid')`."""
-    path = root / "pins.json"
+    path = root / FILE
     try:
         return frozenset(Pins.model_validate_json(path.read_bytes()).pinned)
     except FileNotFoundError:
@@ -43,6 +45,6 @@ def set_pin(root: Path, subject: str, pinned: bool = True) -> bool:
     after = before | {subject} if pinned else before - {subject}
     if after == before:
         return False
-    with atomic.refusals(root / "pins.json"):
-        atomic.write_json(root / "pins.json", Pins(pinned=tuple(sorted(after))).model_dump(mode="json"))
+    with atomic.refusals(root / FILE):
+        atomic.write_json(root / FILE, Pins(pinned=tuple(sorted(after))).model_dump(mode="json"))
     return True
