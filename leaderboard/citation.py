@@ -82,7 +82,8 @@ def row_reference(board: Board, slug: str, row: Row) -> Reference:
 
 
 def _data(board: Board) -> str:
-    return f"data {board.dataset.edition} ({KIND[board.dataset.kind]})"
+    kind = KIND[board.dataset.kind]
+    return f"{kind} data" if board.dataset.edition == kind else f"{kind} data, edition {board.dataset.edition}"
 
 
 def _key(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from benchmark.contract import Aggregate
@@ -55,6 +56,11 @@ def plain(value: float) -> str:
     """A declared number such as a window's end or a limit: as short as it can be."""
     text = f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
     return text.replace("-", "−") if math.isfinite(value) else number(value, 0)
+
+
+def grouped(words: str) -> str:
+    """Words whose integers of five digits and more are set in groups of three: `10,000 draws`."""
+    return re.sub(r"(?<![\w.,])\d{5,}(?![\w.])", lambda found: f"{int(found[0]):,}", words)
 
 
 def seconds(value: float | None) -> str:

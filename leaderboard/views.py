@@ -12,6 +12,7 @@ from markupsafe import Markup
 from benchmark.contract import Aggregate, Board, Method, MetricInfo, Row
 from leaderboard import numbers
 from leaderboard.charts import bars
+from leaderboard.charts.svg import shorten
 from leaderboard.records import BoardData, CanaryCase
 from leaderboard.scale import Scale, scale_of
 from leaderboard.shown import Strip, compared
@@ -64,8 +65,11 @@ STATUS = {
 }
 
 
-TIED = 4
-"""So many are named that a row is tied with."""
+TIED, NAME, NAMES = 4, 28, 64
+"""So many at most are named that a row is tied with; characters of a name there, and of all of them together."""
+
+NONE = "none: "
+"""How an aggregate says that it has no interval, and why."""
 
 
 def about(line: Line) -> str:
@@ -176,8 +180,14 @@ class Line:
     @property
     def tied_text(self) -> str:
         """With whom it is tied; with many, the first ones and how many more."""
-        more = len(self.tied) - TIED
-        return f"tied with {', '.join(self.tied[:TIED])}{f' and {more} more' if more > 0 else ''}"
+        named: list[str] = []
+        for title in self.tied[:TIED]:
+            short = shorten(title, NAME)
+            if named and sum(map(len, named)) + len(short) > NAMES:
+                break
+            named.append(short)
+        more = len(self.tied) - len(named)
+        return f"tied with {', '.join(named)}{f' and {more} more' if more > 0 else ''}"
 
     @property
     def rank_span(self) -> str:
@@ -241,6 +251,30 @@ class BoardView:
     def split(self) -> str:
         return SPLITS[self.board.split]
 
+    @property
+    def data(self) -> str:
+        """Kind of the data and the edition's name: `phantom data (edition phantom-2)`."""
+        return f"{self.badge.lower()} data (edition {self.board.dataset.edition})"
+
+    @cached_property
+    def on(self) -> str:
+        """What the numbers stand on, for captions: kind and edition of the data, and how many cases."""
+        n = self.board.dataset.counts.get(self.board.split)
+        if n is None:
+            n = max((a.n + a.n_excluded for row in self.board.rows for a in row.aggregates), default=0)
+        return f"{self.data}, {n} {self.split if n != 1 else self.split.replace('cases', 'case')}"
+
+    @property
+    def standing(self) -> str:
+        """The same as a sentence of its own."""
+        return f"{self.on[:1].upper()}{self.on[1:]}."
+
+    @cached_property
+    def levels(self) -> str:
+        """The intervals' level, `95 %`; several, joined, where they differ."""
+        found = sorted({a.level for row in self.board.rows for a in row.aggregates}) or [0.95]
+        return " or ".join(map(numbers.percent, found))
+
     @cached_property
     def rule(self) -> str:
         ids = self.board.task.ranking.metrics
@@ -252,7 +286,9 @@ class BoardView:
     def intervals(self) -> str:
         """How the intervals were made, in the aggregates' own words."""
         made = sorted({(a.level, a.method) for row in self.board.rows for a in row.aggregates})
-        return "; ".join(f"{numbers.percent(level)} {method}".strip() for level, method in made)
+        words = [f"{numbers.percent(level)} {method}".strip() for level, method in made if not method.startswith(NONE)]
+        words += [f"none where {why}" for why in sorted({m.removeprefix(NONE) for _, m in made if m.startswith(NONE)})]
+        return numbers.grouped("; ".join(words))
 
     @cached_property
     def beyond(self) -> bool:

@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from leaderboard.charts.svg import Axis, c, chart, el, marker, path, shorten, text
 
-WIDTH = 600.0
-LEFT, RIGHT = 218.0, 382.0
+WIDTH = 640.0
+LEFT, RIGHT = 238.0, 402.0
 AXIS = 34.0
 STEP = 20.0
 
@@ -72,7 +72,7 @@ def critical_difference(id: str, placed: Sequence[Placed]) -> Markup:
         edge = LEFT - 16 if left else RIGHT + 16
         body.append(path(f"M{c(x)} {c(AXIS)}V{c(y)}H{c(edge)}", "leader"))
         body.append(marker(p.kind, x, AXIS))
-        words = f"{shorten(p.title, 24)}  {p.mean_rank:.2f}"
+        words = f"{shorten(p.title, 22)}  {p.mean_rank:.2f}"
         body.append(text(edge + (-5 if left else 5), y + 4, words, "label", "end" if left else "start"))
     height = depth + STEP * half + 10
     tied = [" and ".join([placed[k].title for k in range(a, b + 1)]) for a, b in bars]

@@ -55,7 +55,7 @@ def distribution(
     words = []
     for i, line in enumerate(lines):
         middle = TOP + LINE * (i + 0.5)
-        body.append(text(LABEL, middle + 4, shorten(line.title, 26), "label", "end"))
+        body.append(text(LABEL, middle + 4, shorten(line.title, 24), "label", "end"))
         body += _line(line, axis, middle)
         if line.values.size:
             q1, median, q3 = np.quantile(line.values, [0.25, 0.5, 0.75])
@@ -141,7 +141,7 @@ def stability(id: str, lines: Sequence[Stability], ranks: int) -> Markup:
     words = []
     for i, line in enumerate(lines):
         middle = TOP + LINE * (i + 0.5)
-        body.append(text(LABEL, middle + 4, shorten(line.title, 26), "label", "end"))
+        body.append(text(LABEL, middle + 4, shorten(line.title, 24), "label", "end"))
         if line.low <= ranks:
             x1, x2 = axis.at(line.low), axis.at(min(line.high, ranks + 0.5))
             body.append(el("line", x1=x1, x2=x2, y1=middle, y2=middle, class_="span"))

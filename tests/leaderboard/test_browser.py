@@ -1,11 +1,14 @@
 """The site in a real browser: it loads from disk, sorts, reads without JavaScript, fits a phone, asks no other host."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import boards
 import browser
 import pytest
+
+from leaderboard import site
 
 RANKS = "[...document.querySelectorAll('table.board tbody tr')].map(r => r.dataset.name).join(' ')"
 
@@ -51,6 +54,40 @@ def test_reads_without_javascript(root: Path, tab: browser.Page) -> None:
     rows = tab._send("DOM.querySelectorAll", {"nodeId": document, "selector": "table.board tbody tr"})["nodeIds"]
     buttons = tab._send("DOM.querySelectorAll", {"nodeId": document, "selector": "button"})["nodeIds"]
     assert len(rows) == 3 and buttons == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_endless_name_leaves_the_numbers_in_sight(tmp_path: Path, tab: browser.Page, width: int) -> None:
+    """First columns stay where they are when a table scrolls: one as wide as the window would hide every number."""
+    data = boards.retitled(boards.many(9), "Endless" * 40)
+    site.publish(tmp_path / "site", [boards.audited(data)], date="2026-11-21")
+    for path in ("fairness/index.html", "index.html"):
+        tab.open(tmp_path / "site/tasks/many" / path, width=width)
+        widest = tab.evaluate(
+            "Math.max(...[...document.querySelectorAll('.heat tbody th, .board tbody th, .agreement thead th')]"
+            ".map(th => th.getBoundingClientRect().width))"
+        )
+        assert 40 < widest < 0.6 * width, path
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_no_label_of_a_chart_is_cut_off(tmp_path: Path, tab: browser.Page) -> None:
+    data = boards.many(12)
+    rows = tuple(
+        r.model_copy(update={"method": r.method.model_copy(update={"title": f"Team {i:02d} nnU-Net ensemble of five"})})
+        for i, r in enumerate(data.board.rows)
+    )
+    data = replace(data, board=data.board.model_copy(update={"rows": rows}))
+    site.publish(tmp_path / "site", [data], date="2026-11-21")
+    for width in (390, 1280):
+        tab.open(tmp_path / "site/tasks/many/index.html", width=width)
+        outside = tab.evaluate(
+            "[...document.querySelectorAll('svg.chart text')].filter(t => { const own = t.getBoundingClientRect(),"
+            " all = t.closest('svg').getBoundingClientRect();"
+            " return own.width && (own.left < all.left - 0.5 || own.right > all.right + 0.5); }).map(t => t.textContent)"
+        )
+        assert outside == [], width
+    assert tab.evaluate("document.querySelectorAll('svg.chart.difference .label').length") == 12
 
 
 @pytest.mark.parametrize("width", [360, 400, 768, 1280])

@@ -104,7 +104,10 @@ def test_who_signs() -> None:
     assert row_reference(board, "mri_to_ct", alone).authors == ("All water",)
     veiled = row.model_copy(update={"method": row.method.model_copy(update={"team": "", "anonymous": True})})
     assert row_reference(board, "mri_to_ct", veiled).authors == ("Anonymous",)
-    assert "(phantom)" in by_name["unet"].abstract
+    assert "phantom data, edition phantom-1" in by_name["unet"].abstract
+    same = board.model_copy(update={"dataset": board.dataset.model_copy(update={"edition": "phantom"})})
+    told = row_reference(same, "mri_to_ct", row).abstract
+    assert "version 1, phantom data, test split" in told and "phantom (phantom)" not in told
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +14,7 @@ from markup import Node, Tree
 from benchmark.contract import Board
 from leaderboard import site
 from leaderboard.scale import PAD, WIDTH
+from leaderboard.views import board_view
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +186,73 @@ def test_task_page_says_what_the_numbers_are(trees: dict[str, Tree]) -> None:
     for wanted in (
         "Mean absolute difference over the mask.", "Wang et al.", "2000 HU", "profile = synthrad2023", "CC0-1.0",
         "600 s, 8192 MiB", "Claims on other data", "None of these figures was measured here", "the order of the first two",
-        "radbench 0.1.0", "window −1000 to 1600 HU", "BCa, 10000 draws",
+        "radbench 0.1.0", "window −1000 to 1600 HU", "BCa, 10,000 draws",
+        "on phantom data (edition phantom-1), 12 test cases: values over all cases, with 95\u00a0% intervals",
     ):  # fmt: skip
         assert wanted in text, wanted
     assert "A. Author, 2015" in trees["tasks/denoising/index.html"].root.words()
+
+
+def test_every_figure_says_by_itself_what_it_stands_on(trees: dict[str, Tree]) -> None:
+    """A figure is taken away alone: its caption names kind and edition of the data and the number of cases."""
+    found = 0
+    for slug, words in (
+        ("mri_to_ct", "hantom data (edition phantom-1), 12 test cases"),
+        ("denoising", "eal sample data (edition sample-1), 9 test cases"),
+    ):
+        page = trees[f"tasks/{slug}/index.html"].root
+        for figure in page.all("figure"):
+            if "plot" in figure.attrs.get("class", ""):
+                found += 1
+                assert words in figure.all("figcaption")[0].words(), figure.all("figcaption")[0].words()
+        captions = [c.words() for c in trees["index.html"].root.all("caption")]
+        assert any(words in caption and "95\u00a0% intervals" in caption for caption in captions), slug
+    assert found >= 6
+
+
+def test_optional_inputs_stand_on_the_front(tmp_path: Path) -> None:
+    data = boards.heads(canaries=0)
+    contrasts = [
+        {"slug": slug, "kind": "image", "path": f"images/{slug}", "title": title, "optional": True}
+        for slug, title in (("mri", "T1 image"), ("flair", "FLAIR image"))
+    ]
+    task = data.board.task.model_validate({**boards.HEADS, "inputs": contrasts})
+    site.publish(
+        tmp_path / "site", [replace(data, board=data.board.model_copy(update={"task": task}))], date="2026-11-21"
+    )
+    text = Tree((tmp_path / "site/index.html").read_text("utf-8")).root.words()
+    assert "T1 image; FLAIR image (a case may lack some of these)" in text
+
+
+def test_intervals_are_told_as_people_read_them() -> None:
+    """Thousands in groups, and a metric without an interval is no kind of interval."""
+    data = boards.heads(canaries=0)
+    row = data.board.rows[0]
+    first, second, third = row.aggregates
+    told = (
+        first.model_copy(update={"method": "BCa bootstrap, 10000 draws, widened"}),
+        second.model_copy(update={"method": "none: all cases equal"}),
+        third.model_copy(update={"method": "percentile bootstrap, 1000 draws"}),
+    )
+    board = data.board.model_copy(update={"rows": (row.model_copy(update={"aggregates": told}),)})
+    assert board_view(replace(data, board=board), "mri_to_ct").intervals == (
+        "95\u00a0% BCa bootstrap, 10,000 draws, widened; 95\u00a0% percentile bootstrap, 1000 draws; none where all cases equal"
+    )
+
+
+def test_long_ties_are_told_in_few_words() -> None:
+    data = boards.heads(canaries=0)
+    names = {"unet": "U-Net " + "x" * 200, "gan": "A conditional GAN of some length", "water": "W"}
+    rows = tuple(
+        row.model_copy(update={
+            "method": row.method.model_copy(update={"title": names[row.method.name]}),
+            "tied_with": tuple(n for n in names if n != row.method.name),
+        })
+        for row in data.board.rows
+    )  # fmt: skip
+    view = board_view(replace(data, board=data.board.model_copy(update={"rows": rows})), "mri_to_ct")
+    assert view.lines[0].tied_text == "tied with A conditional GAN of some l…, W"
+    assert view.lines[2].tied_text == "tied with U-Net xxxxxxxxxxxxxxxxxxxxx…, A conditional GAN of some l…"
 
 
 def test_submission_page_has_every_case_with_its_reason(trees: dict[str, Tree]) -> None:

@@ -107,7 +107,7 @@
       [[9, 4, "start", [s.x + 9, s.y - 8, s.x + 9 + w, s.y + 6]], [-9, 4, "end", [s.x - 9 - w, s.y - 8, s.x - 9, s.y + 6]],
         [0, -11, "middle", [s.x - w / 2, s.y - 23, s.x + w / 2, s.y - 9]], [0, 20, "middle", [s.x - w / 2, s.y + 8, s.x + w / 2, s.y + 22]]
       ].forEach(function (o) {
-        var b = o[3], cost = 10 * (Math.max(0, 66 - b[0]) + Math.max(0, b[2] - 500) + Math.max(0, 16 - b[1]));
+        var b = o[3], cost = 200 * (Math.max(0, 66 - b[0]) + Math.max(0, b[2] - 500) + Math.max(0, 16 - b[1]));
         boxes.forEach(function (c) {
           cost += Math.max(0, Math.min(b[2], c[2]) - Math.max(b[0], c[0])) * Math.max(0, Math.min(b[3], c[3]) - Math.max(b[1], c[1]));
         });
