@@ -12,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import audit, curves, metrics, parts, setlevel, store
-from benchmark.contract import Aggregate, Board, Case, MetricInfo, Reproduction, Row, RunRecord, Score, SiteMetric, Task
+from benchmark.contract import (
+    Aggregate,
+    Board,
+    Case,
+    DatasetInfo,
+    Method,
+    MetricInfo,
+    Reproduction,
+    Row,
+    RunRecord,
+    Score,
+    SiteMetric,
+    Task,
+)
 from benchmark.contract.board import Curve
 from benchmark.dataset import Edition
 from benchmark.errors import DataError
@@ -39,7 +52,11 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     drawn = [values for _, values in found if values is not None]
     ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered], drawn) if ordered else None
     rows = _rows(cases, ordered, tables, ranks, fair, [own for own, _ in found], places, again) if ranks else ()
-    compared = agreement(task, cases, tables, ordered) if len(ordered) > 1 else None
+    compared = None
+    if len(ordered) > 1:
+        compared = agreement(
+            task, cases, tables, [run.method for run, _ in ordered], [score.aggregates for _, score in ordered]
+        )
     return Board(
         task=task,
         dataset=edition.info.model_copy(update={"files": {}}),
@@ -48,7 +65,7 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
         rows=rows,
         scorer=store.scorer_version(),
         data_digest=store.digest(edition.info.files),
-        notes=tuple(notes(task, edition, cases, rows)),
+        notes=tuple(notes(task, edition.info, cases, rows)),
         warnings=(*set_level_warning(task, len(ordered), len(drawn)), *(compared.warnings if compared else ())),
         agreement=compared,
         population=people,
@@ -178,13 +195,14 @@ def agreement(
     task: Task,
     cases: Sequence[Case],
     tables: Sequence[Sequence[Score]],
-    ordered: Sequence[tuple[RunRecord, store.ScoreRecord]],
+    methods: Sequence[Method],
+    aggregates: Sequence[Sequence[Aggregate]],
 ) -> Agreement:
-    """What the other ranking rules would say of the same tables."""
+    """What the other ranking rules would say of the same tables. Their order is that of the record."""
     cases = sorted(cases, key=lambda case: case.drawing)
     sampling, options = sampling_for(task, cases, draws=1), rule_options(task, cases)
-    losses = np.stack(list(iterate_losses(task, cases, tables, [score.aggregates for _, score in ordered])))
-    names = [run.method.name for run, _ in ordered]
+    losses = np.stack(list(iterate_losses(task, cases, tables, aggregates)))
+    names = [method.name for method in methods]
     declared = None
     if task.ranking.rule == "performance_and_fairness":
         found = ranking.statistic(bounded(task, losses), task.ranking.rule, sampling, options=options)
@@ -196,7 +214,7 @@ def agreement(
         sampling,
         options=options,
         declared=declared,
-        titles={run.method.name: run.method.title for run, _ in ordered},
+        titles={method.name: method.title for method in methods},
     )
 
 
@@ -271,18 +289,18 @@ def describe(task: Task) -> list[MetricInfo]:
     return infos
 
 
-def notes(task: Task, edition: Edition, cases: Sequence[Case], rows: Sequence[Row]) -> list[str]:
+def notes(task: Task, info: DatasetInfo, cases: Sequence[Case], rows: Sequence[Row]) -> list[str]:
     """What the page must say in plain sentences."""
     said = []
-    if edition.info.kind == "phantom":
+    if info.kind == "phantom":
         said.append(
             "These are phantom results: the images are made by formula, not by a scanner, and no score here speaks for patients."
         )
     else:
         said.append("The images are of real patients.")
-    if edition.info.sites:
+    if info.sites:
         said.append(
-            f"The values were computed by {len(edition.info.sites)} sites on their own images ({', '.join(edition.info.sites)}), which "
+            f"The values were computed by {len(info.sites)} sites on their own images ({', '.join(info.sites)}), which "
             "nobody here has seen; intervals are drawn within sites and speak for these sites."
         )
     sampling = sampling_for(task, cases, draws=2)

@@ -38,6 +38,7 @@ TITLES = {
     "cases.csv": "Per-case scores",
     "cases.json": "Per-case scores",
     "fairness.csv": "Fairness audit by group",
+    "attributes.json": "Attributes of the scored cases, by anonymous id",
     "sampling.json": "Seed, number of draws and order of cases of the bootstrap",
 }
 

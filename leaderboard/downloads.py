@@ -18,6 +18,9 @@ from leaderboard.records import BoardData
 MARKED = (".bib", ".cff", ".tex")
 """Endings of files that hold marks until the edition has an id."""
 
+ATTRIBUTES = "attributes.json"
+"""File in the folder of a board, where it may be published."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -105,6 +108,8 @@ def board_files(data: BoardData, slug: str, base_url: str = "") -> Files:
         made._put(links, "fairness, CSV", "csv", f"{folder}fairness.csv", exports.fairness_csv(board, board.rows))
     record = exports.json_bytes(exports.sampling_record(data))
     made._put(links, "how cases were drawn, JSON", "json", f"{folder}sampling.json", record)
+    if (told := exports.attributes_json(data)) is not None:
+        made._put(links, "attributes of the cases, JSON", "json", f"{folder}{ATTRIBUTES}", told)
     _cite(made, made.cite_board, reference, folder, base_url)
     return made
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from benchmark import release
 from benchmark.contract import Board, Row, Score
 from benchmark.scoring import drawing_groups
 from benchmark.statistics import bootstrap
@@ -257,7 +258,7 @@ def fairness_csv(board: Board, rows: Sequence[Row]) -> bytes:
 def sampling_record(data: BoardData) -> dict[str, Any]:
     """All that is needed to draw the bootstrap again: seed, number of draws, level, and the cases in the order of drawing.
 
-    Patients and sites are opaque numbers, counted from the first case drawn; no other attribute of a case is told.
+    Patients and sites are opaque numbers, counted from the first case drawn; no other attribute of a case is told here.
     """
     task = data.board.task
     clusters = drawing_groups(data.cases, task.cluster, "")
@@ -275,3 +276,13 @@ def sampling_record(data: BoardData) -> dict[str, Any]:
         "split": data.board.split,
         "cases": cases,
     }
+
+
+def attributes_json(data: BoardData) -> bytes | None:
+    """The declared attributes of each case, one a line, by which the fairness audit can be taken again; None where there are none, or
+    they may not be told, see `benchmark.release`."""
+    board = data.board
+    if board.population is None or release.withheld(board.task, data.cases, board.dataset.kind):
+        return None
+    lines = ",\n".join(map(_line, release.attributes(board.task, data.cases)))
+    return f'{{"cases": [\n{lines}\n]}}\n'.encode()

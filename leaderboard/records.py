@@ -51,6 +51,8 @@ class BoardData:
     """By case id: a hash that only the holder of the sealed data can make; anonymous ids are made from it."""
     parts: Mapping[str, Parts] = field(default_factory=dict)
     """By submission name: what the scored cases add to metrics of the whole set, as far as it is published."""
+    attributes_told: bool = True
+    """Whether the cases carry the attributes that the task declares; False for a board read back from files that do not tell them."""
 
 
 @dataclass(frozen=True)

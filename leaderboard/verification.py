@@ -4,9 +4,9 @@ An edition is read back from its own files (`board.json`, `cases.json`, `samplin
 scores come the aggregates, intervals, ranks and ties once more, by the very functions that made them; from the records come all
 tables once more, which must be the published ones byte for byte (Parquet: value for value, since its bytes name the library).
 
-Metrics of the whole set and curves of a detection task come again from what each scan adds to them (`parts.json`). What cannot be
-had is said and not passed over: metrics of features of images, which are not published, and fairness, which needs attributes of
-single sealed cases.
+Metrics of the whole set and curves of a detection task come again from what each scan adds to them (`parts.json`), the fairness audit
+from the attributes of the cases where those may be published (`attributes.json`). What cannot be had is said and not passed over, see
+`recomputed`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import csv
 import hashlib
 import io
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,17 +25,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from benchmark import board as boards
-from benchmark import curves, ledger, metrics, scoring, setlevel, store
-from benchmark.contract import Aggregate, Board, Case, Row, Score
+from benchmark import ledger, store
+from benchmark.contract import Board, Case, Row, Score
 from benchmark.errors import DataError
 from benchmark.statistics import bootstrap
-from leaderboard import downloads, exports_parquet, history, setparts, site
+from leaderboard import downloads, exports_parquet, history, recomputed, setparts, site
 from leaderboard.marks import fill
 from leaderboard.records import BoardData
-
-TOLERANCE = 1e-9
-"""Relative difference up to which two machines may differ in a sum."""
 
 
 @dataclass
@@ -71,6 +66,11 @@ def verify(root: Path, book: Path | None = None) -> Verified:
             found.editions += 1
             _files(folder, record["files"], found, extra={"edition.json"})
             _edition(folder, record, found)
+    if records:
+        found.unchecked.append(
+            f"{root}: no table gives {'; '.join(dict.fromkeys(recomputed.STATED.values()))}; pages and pictures are checked by their "
+            "hashes alone"
+        )
     _chain(list(records.values()), found)
     _front(root, records, found)
     heads = [record["ledger_head"] for record in records.values() if record.get("ledger_head")]
@@ -172,7 +172,7 @@ def _edition(folder: Path, record: Mapping[str, Any], found: Verified) -> None:
         summary = json.loads(json.dumps(history.summary(one, slug)))
         if (summary != item) if record.get("maker") == site.maker() else not agrees(item, summary):
             found.differences.append(f"{folder / 'edition.json'}: what it says of {slug} is not what board.json says")
-        _numbers(where, one, found)
+        _numbers(where, one, found, record.get("maker") == site.maker())
         try:
             made = downloads.board_files(one, slug, record.get("base_url", "")).files
         except (ValueError, KeyError, TypeError, StopIteration) as error:
@@ -218,7 +218,12 @@ def _compare(folder: Path, path: str, content: bytes, record: Mapping[str, Any],
     if path.endswith(downloads.MARKED):
         content = fill(content.decode("utf-8"), path, record["id"], front=False)
     file = folder / path
-    if not file.is_file() or (published := file.read_bytes()) == content:
+    if not file.is_file():
+        # A listed file that is gone was told already; one that is not even listed was taken out of the list too.
+        if record.get("maker") == site.maker() and path not in record["files"]:
+            found.differences.append(f"{file}: it is missing, and edition.json does not list it")
+        return
+    if (published := file.read_bytes()) == content:
         return
     if record.get("maker") == site.maker():
         found.differences.append(f"{file}: {_first_difference(published, content)}")
@@ -268,49 +273,60 @@ def read_board(folder: Path) -> BoardData:
     if differing := [key for key, value in listed.items() if sampling[key] != value]:
         raise ValueError(f"sampling.json was made with another {', '.join(differing)}")
     task = board.task
+    told = _attributes(folder)
+    declared = {attribute.name for attribute in task.attributes} if told else set()
     cases = []
     for place, item in enumerate(sampling["cases"]):
-        attributes = {}
-        if task.cluster:
+        attributes = dict(told.get(item["case"], {}))
+        if task.cluster and task.cluster not in declared:
             attributes[task.cluster] = item["cluster"]
-        if task.stratify:
+        if task.stratify and task.stratify not in declared:
             attributes[task.stratify] = item["stratum"]
         cases.append(Case(id=item["case"], split=board.split, attributes=attributes, key=f"{place:08d}"))
+    if told and told.keys() != {case.id for case in cases}:
+        raise ValueError(f"{downloads.ATTRIBUTES} lists other cases than sampling.json")
     parts = {}
     for row in board.rows:
         own = folder / "submissions" / row.method.name / setparts.NAME
         if own.is_file():
             parts[row.method.name] = setparts.from_json(own.read_bytes())
-    return BoardData(board=board, scores=tables, cases=cases, parts=parts)
+    return BoardData(board=board, scores=tables, cases=cases, parts=parts, attributes_told=bool(told))
+
+
+def _attributes(folder: Path) -> dict[str, dict[str, str]]:
+    """By case id the declared attributes of each case; empty where they are not published."""
+    path = folder / downloads.ATTRIBUTES
+    if not path.is_file():
+        return {}
+    return {item.pop("case"): {name: str(value) for name, value in item.items()} for item in _rows_of(path)["cases"]}
 
 
 def _rows_of(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8")))
 
 
-def _numbers(where: Path, data: BoardData, found: Verified) -> None:
-    """Aggregates, intervals, ranks and ties from the per-case tables."""
+def _numbers(where: Path, data: BoardData, found: Verified, same_maker: bool = True) -> None:
+    """Every number that follows from the published tables."""
     board = data.board
-    differences = []
+    differences: list[str] = []
+    further: list[str] = []
     try:
-        levels = {used.id: metrics.find(used.name).level for used in board.task.metrics}
-        if board.rows and data.cases:
-            differences = [*_aggregates(data, levels, found)]
-            if board.task.ranking.rule == "performance_and_fairness":
-                found.unchecked.append(f"{where}: ranks by performance and fairness need attributes of single cases")
-            else:
-                differences += _ranks(data, found)
+        made = recomputed.recomputed(data)
+        compared = recomputed.compared(board.model_dump(), made, texts=same_maker)
+        found.numbers += compared.numbers
+        found.unchecked += [f"{where}: {text}" for text in recomputed.reasons(made)]
+        differences, further = compared.differences, compared.further
+        if same_maker:
+            differences, further = [*differences, *further], []
     except (DataError, KeyError, ValueError, TypeError, IndexError, StopIteration) as error:
         differences = [f"the numbers cannot be recomputed: {_said(error)}"]
-    told = [data.parts.get(row.method.name, {}) for row in board.rows]
-    by_set = [id for id, level in levels.items() if level == "set" and not all(id in own for own in told)]
-    if by_set:
+    if [row.method.name for row in sorted(board.rows, key=_order)] != [row.method.name for row in board.rows]:
+        differences = [*differences, "the rows are not in the order of their ranks"]
+    if further:
         found.unchecked.append(
-            f"{where}: {', '.join(by_set)} are taken over the whole set, from features of images, which are not published: "
-            "much of an image can be had back from them"
+            f"{where}: another version of radbench made {len(further)} numbers otherwise than this one does ({further[0]}); verify "
+            "them with the version that made them"
         )
-    if any(row.fairness is not None for row in board.rows):
-        found.unchecked.append(f"{where}: fairness needs attributes of single cases, which are not published")
     now = store.scorer_version()
     if differences and board.scorer != now:
         found.unchecked.append(
@@ -321,75 +337,5 @@ def _numbers(where: Path, data: BoardData, found: Verified) -> None:
     found.differences += [f"{where}: {text}" for text in differences]
 
 
-def _aggregates(data: BoardData, levels: Mapping[str, str], found: Verified) -> Iterator[str]:
-    task = data.board.task
-    for row in data.board.rows:
-        table = data.scores[row.method.name]
-        told = data.parts.get(row.method.name, {})
-        parts = {id: [own[case.id] for case in data.cases] for id, own in told.items()}
-        known = tuple(m for m in task.metrics if levels[m.id] == "case" or m.id in parts)
-        own = task.model_copy(update={"metrics": known})
-        again = {a.metric: a for a in scoring.aggregate(own, data.cases, table, parts)}
-        if told:
-            yield from _curves(data, row, told, found)
-        for a in row.aggregates:
-            if a.metric not in again:
-                continue
-            for name in Aggregate.model_fields:
-                found.numbers += 1
-                published, made = getattr(a, name), getattr(again[a.metric], name)
-                if not _same(published, made, abs(a.value) if isinstance(a.value, float) else 0.0):
-                    yield f"{row.method.name}, {a.metric}: {name} is {published}, the cases give {made}"
-        failed = len({s.case for s in table if s.status in ("missing", "invalid")})
-        found.numbers += 1
-        if row.failed != failed and any(level == "case" for level in levels.values()):
-            yield f"{row.method.name}: {row.failed} failed cases, the table has {failed}"
-
-
-def _curves(data: BoardData, row: Row, parts: setparts.Parts, found: Verified) -> Iterator[str]:
-    made = curves.curves(data.board.task, data.cases, parts)
-    if [curve.kind for curve in made] != [curve.kind for curve in row.curves]:
-        yield f"{row.method.name}: other curves than the cases give"
-        return
-    for published, again in zip(row.curves, made, strict=True):
-        for name in ("x", "y", "low", "high"):
-            pairs = getattr(published, name), getattr(again, name)
-            found.numbers += len(pairs[0])
-            if len(pairs[0]) != len(pairs[1]) or not all(map(_same, *pairs, [1.0] * len(pairs[0]))):
-                yield f"{row.method.name}: {name} of the curve {published.kind} is not what the cases give"
-
-
-def _ranks(data: BoardData, found: Verified) -> Iterator[str]:
-    rows = sorted(data.board.rows, key=lambda row: row.method.name)
-    names = [row.method.name for row in rows]
-    tables = [data.scores[name] for name in names]
-    draws = setlevel.sampling(data.board.task, data.cases)
-    told = [data.parts.get(name, {}) for name in names] if draws is not None else []
-    drawn = [setlevel.drawn(data.board.task, data.cases, own, draws) for own in told if draws is not None]
-    ranks = boards.ranked(
-        data.board.task, data.cases, tables, [row.aggregates for row in rows], [own for own in drawn if own is not None]
-    )
-    for i, row in enumerate(rows):
-        made = {
-            "rank": float(ranks.rank[i]),
-            "rank_low": float(ranks.low[i]),
-            "rank_high": float(ranks.high[i]),
-            "tied_with": tuple(name for j, name in enumerate(names) if j != i and ranks.tied[i, j]),
-        }
-        for name, value in made.items():
-            found.numbers += 1
-            if getattr(row, name) != value:
-                yield f"{row.method.name}: {name} is {getattr(row, name)}, the cases give {value}"
-    found.numbers += 1
-    if [row.method.name for row in sorted(rows, key=_order)] != [row.method.name for row in data.board.rows]:
-        yield "the rows are not in the order of their ranks"
-
-
 def _order(row: Row) -> tuple[float, str]:
     return row.rank, row.method.name
-
-
-def _same(a: object, b: object, scale: float) -> bool:
-    if isinstance(a, float) and isinstance(b, float):
-        return a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= TOLERANCE * max(abs(a), abs(b), scale)
-    return a == b

@@ -145,6 +145,9 @@ class FairnessRules(Record):
     """Cramér's V from which the page warns that two attributes are associated."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Family-wise level of the permutation tests."""
+    attributes_by_case: bool = False
+    """Whether the attributes of single sealed patients are published, under anonymous ids, so that anyone can take the audit again. Done
+    only where every combination that occurs is shared by at least `minimum` patients. Phantoms' are always published."""
 
 
 class Limits(Record):

@@ -49,7 +49,9 @@ def group(task: Task, cases: Sequence[Case], kind: str) -> Grouped:
         raise ValueError("an audit needs cases and declared attributes")
     cases = tuple(sorted(cases, key=lambda case: case.drawing))
     labels = [case.attributes.get(task.cluster, "") or f"\0{case.id}" if task.cluster else case.id for case in cases]
-    units = np.unique(labels, return_inverse=True)[1]
+    # Numbered by the first case of each in the order of drawing, so that draws hang on no name: published tables have other ones.
+    numbers = {label: n for n, label in enumerate(dict.fromkeys(labels))}
+    units = np.array([numbers[label] for label in labels], np.intp)
     titles = {attribute.name: attribute.title for attribute in task.attributes}
     declared = {attribute.name: attribute.values for attribute in task.attributes}
     crossings = task.fairness.crossings

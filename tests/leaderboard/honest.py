@@ -1,16 +1,18 @@
 """Boards whose numbers are true: made from random per-case scores by the harness itself, and published from a store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boards
 import numpy as np
+import places
 
 from benchmark import publishing, scoring, store
 from benchmark.contract import Case, CaseRun, DatasetInfo, Method, RunRecord, Score, Task
 from benchmark.dataset import Edition
+from benchmark.metrics.points import Scan
 from leaderboard.records import Published
 
 UNITS = {"mae": "HU", "psnr": "dB", "ssim": ""}
@@ -48,13 +50,19 @@ def method(name: str, **more: Any) -> Method:
 class Place:
     """A store and a site, and what is in the store."""
 
-    def __init__(self, root: Path, declared: Task | None = None, tested: Sequence[Case] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        declared: Task | None = None,
+        tested: Sequence[Case] | None = None,
+        kind: Literal["phantom", "real"] = "phantom",
+    ) -> None:
         self.store, self.site = root / "store", root / "site"
         self.task = declared or task(stratify="site")
         self.cases = tuple(tested or cases())
         info = DatasetInfo(
-            task=self.task.name, task_version="1", edition="phantom", kind="phantom", title="Heads", description="By formula.",
-            licence="CC0-1.0", files={"references/x": "00"},
+            task=self.task.name, task_version="1", edition="phantom", kind=kind, title="Heads", description="By formula.",
+            licence="CC0-1.0", files={"references/x": "00"}, counts={"test": len(self.cases)}, parameters={"seed": 7},
         )  # fmt: skip
         self.edition = Edition(root / "data", info, self.cases)
         self.scored: dict[str, tuple[RunRecord, store.ScoreRecord]] = {}
@@ -117,4 +125,43 @@ def hidden(root: Path, until: date, **more: Any) -> Place:
         secret, -0.5, seed=4, run="run-zaphodrun", failed=1,
         reason=f"crashed: the model ended with: /home/{SECRET}/zaphod-net/predict.py: error. Read the log.",
     )  # fmt: skip
+    return place
+
+
+SCANS = tuple(
+    Case(id=f"scan-{i:02d}", split="test", attributes={"site": "AB"[i % 2], "sex": ("female", "male")[i // 2 % 2]})
+    for i in range(20)
+)
+
+
+def scans(seed: int, found: float) -> dict[str, Scan]:
+    """What each scan adds to metrics of detection where this share of the lesions is found; the last has no output."""
+    rng = np.random.default_rng(seed)
+    own = {}
+    for i, case in enumerate(SCANS):
+        hits = np.where(rng.random(i % 3) < found, rng.beta(4, 2, i % 3), -np.inf)
+        false = rng.beta(1, 4, rng.integers(0, 5))
+        own[case.id] = Scan(hits, false, float(max([*hits, *false], default=-np.inf)))
+    own[SCANS[-1].id] = Scan(np.full(1, -np.inf), np.zeros(0), -np.inf, missing=True)
+    return own
+
+
+def detecting(root: Path, skills: Mapping[str, float], **changes: Any) -> Place:
+    """Submissions that find these shares of the lesions."""
+    declared = Task.model_validate({**places.CHEST, **changes})
+    place = Place(root, declared=declared, tested=SCANS)
+    for seed, (name, found) in enumerate(skills.items()):
+        who, own = method(name), scans(seed, found)
+        parts = {metric.id: own for metric in declared.metrics}
+        listed = {id: [own[case.id] for case in SCANS] for id in parts}
+        record = store.ScoreRecord(
+            key=f"score-{name}", run=f"run-{name}", task=declared.name, task_version="1", edition="phantom", method=who,
+            scorer=store.scorer_version(), aggregates=tuple(scoring.aggregate(declared, SCANS, [], listed)),
+        )  # fmt: skip
+        store.save_score(place.store, record, [], parts)
+        ran = RunRecord(
+            key=record.run, task=declared.name, edition="phantom", method=who, digest=f"sha256:{name}", engine="process/invoke",
+            hardware="2 cores", start_seconds=1.0, cases=tuple(CaseRun(case=case.id, seconds=0.5) for case in SCANS),
+        )  # fmt: skip
+        place.scored[name] = (ran, record)
     return place

@@ -7,28 +7,12 @@ from typing import Any
 
 import honest
 import numpy as np
-import places
 import pytest
 from tampering import digit_changed, newest
 
-from benchmark import scoring, store
-from benchmark.contract import Case, CaseRun, RunRecord, Task
 from benchmark.metrics.distribution import Moments
 from benchmark.metrics.points import Scan
 from leaderboard import setparts, verification
-
-CASES = tuple(Case(id=f"scan-{i:02d}", split="test", attributes={}) for i in range(20))
-
-
-def scans(seed: int, found: float) -> dict[str, Scan]:
-    rng = np.random.default_rng(seed)
-    own = {}
-    for i, case in enumerate(CASES):
-        hits = np.where(rng.random(i % 3) < found, rng.beta(4, 2, i % 3), -np.inf)
-        false = rng.beta(1, 4, rng.integers(0, 5))
-        own[case.id] = Scan(hits, false, float(max([*hits, *false], default=-np.inf)))
-    own[CASES[-1].id] = Scan(np.full(1, -np.inf), np.zeros(0), -np.inf, missing=True)
-    return own
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +22,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def site_of(root: Path, skills: Mapping[str, float]) -> Path:
     """A published board of submissions that find these shares of the lesions."""
-    task = Task.model_validate(places.CHEST)
-    place = honest.Place(root, declared=task, tested=CASES)
-    for seed, (name, found) in enumerate(skills.items()):
-        who, own = honest.method(name), scans(seed, found)
-        parts = {metric.id: own for metric in task.metrics}
-        listed = {id: [own[case.id] for case in CASES] for id in parts}
-        record = store.ScoreRecord(
-            key=f"score-{name}", run=f"run-{name}", task=task.name, task_version="1", edition="phantom", method=who,
-            scorer=store.scorer_version(), aggregates=tuple(scoring.aggregate(task, CASES, [], listed)),
-        )  # fmt: skip
-        store.save_score(place.store, record, [], parts)
-        ran = RunRecord(
-            key=record.run, task=task.name, edition="phantom", method=who, digest=f"sha256:{name}", engine="process/invoke",
-            hardware="2 cores", start_seconds=1.0, cases=tuple(CaseRun(case=case.id, seconds=0.5) for case in CASES),
-        )  # fmt: skip
-        place.scored[name] = (ran, record)
+    place = honest.detecting(root, skills)
     place.publish()
     return place.site
 
@@ -94,7 +63,7 @@ def test_what_is_published_names_no_sealed_case(published: Path) -> None:
     text = parts_of(published).read_text("utf-8")
     assert "scan-" not in text and '"t-' in text
     (group,) = json.loads(text)
-    assert group["metrics"] == ["candidate_sensitivity", "cpm"] and len(group["cases"]) == len(CASES)
+    assert group["metrics"] == ["candidate_sensitivity", "cpm"] and len(group["cases"]) == len(honest.SCANS)
     assert [item["case"] for item in group["cases"]] == sorted(item["case"] for item in group["cases"])
     assert sum(item["missing"] for item in group["cases"]) == 1
 
