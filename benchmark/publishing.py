@@ -159,7 +159,8 @@ def entries(folders: Sequence[TaskFolder], data: Path, root: Path) -> list[Entry
                 continue
         # A sample that the task does not show off, being too small to compare on, comes last.
         small = "sample" if task.shown_edition == "phantom" else ""
-        order = [(e.info.edition == small, e.info.kind != "real", e.info.edition) for e in editions]
+        # What sites computed comes after what was run here on data of that kind: a bundle must not take a board's address.
+        order = [(e.info.edition == small, e.info.kind != "real", bool(e.info.sites), e.info.edition) for e in editions]
         for _, edition in sorted(zip(order, editions, strict=True), key=lambda pair: pair[0]):
             declared = pooling.task_of(task, edition.info)
             rows = _rows(declared, edition, runs, placements, root)

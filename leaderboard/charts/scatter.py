@@ -130,7 +130,7 @@ def place_labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[float
 
 
 def _crowd(box: tuple[float, float, float, float], others: Sequence[tuple[float, float, float, float]]) -> float:
-    """Area that a label shares with signs and labels, and more than any of that what would stick out of the plot, where it may be cut off."""
+    """Area that a label shares with signs and labels; what sticks out of the plot, and may be cut off, weighs more than any of that."""
     shared = sum(
         max(0.0, min(box[2], o[2]) - max(box[0], o[0])) * max(0.0, min(box[3], o[3]) - max(box[1], o[1]))
         for o in others

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from benchmark import dataset, loose, scoring
+from benchmark import dataset, loose, publishing, scoring, tasks
 from benchmark.cli import app
 from benchmark.contract import Method, Task
 from benchmark.errors import RadbenchError
@@ -71,6 +72,22 @@ def test_a_stored_run_gives_the_numbers_of_its_files(north: Hospital, task: Task
     first = (tmp_path / "a.json").read_bytes()
     assert (tmp_path / "b.json").read_bytes() == first == (tmp_path / "c.json").read_bytes()
     assert run.method.title not in first.decode()
+
+
+def test_a_bundle_does_not_take_the_address_of_a_board_run_here(
+    north: Hospital, south: Hospital, task: Task, root: Path, tmp_path: Path
+) -> None:
+    """Both editions are real: the one that was run here comes first, though `federated` comes before `own` in the alphabet."""
+    work = tmp_path / "work"
+    shutil.copytree(north.root / "data", work / "data")
+    edition = dataset.load(work / "data", task, "own")
+    run = loose.keep(task, edition, north.root / "predictions", Method(name="magic", title="Magic"), work / "store")
+    scoring.score_run(task, edition, run, work / "store")
+    for h in (north, south):
+        scored(h, root, tmp_path / f"{h.name}.json")
+    radbench("merge", tmp_path / "north.json", tmp_path / "south.json", "--tasks", root / "tasks", "--work", work)
+    found = publishing.entries([tasks.find("toy", [root / "tasks"])], work / "data", work / "store")
+    assert [item.info.edition for _, item, _ in found] == ["own", "federated"]
 
 
 @pytest.mark.parametrize(
