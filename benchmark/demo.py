@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
 from baselines import catalogue
 from benchmark import editions, inference, learning, publishing, scoring, store, tasks
 from benchmark.container.process import ProcessEngine
+from benchmark.container.servers import Ended, Servers
 from benchmark.contract import Board, RunRecord
 from benchmark.dataset import Edition
+from benchmark.executor.admission import cores_here
 from benchmark.references import ReferenceCache
 from benchmark.tasks import TaskFolder
 from benchmark.workplace import Workplace
@@ -25,37 +27,54 @@ TASKS = ("mri_to_ct", "denoising", "segmentation", "nodule_detection")
 Progress = Callable[[str, int, int], None]
 
 
-def run_baselines(
-    jobs: Sequence[tuple[TaskFolder, Edition, catalogue.Baseline]], root: Path, progress: Progress, workers: int = 0
-) -> list[RunRecord]:
-    """Run baselines side by side, one thread each, and return their records in the order of the jobs.
+Job = tuple[TaskFolder, Edition, catalogue.Baseline]
+"""A baseline, and what it is run on."""
+
+Result = tuple[RunRecord, store.ScoreRecord]
+"""Its run, and the scores of that."""
+
+
+def run_and_score(jobs: Sequence[Job], root: Path, progress: Progress, workers: int = 0) -> list[Result]:
+    """Run baselines side by side, one thread each, and score each run; the results in the order of the jobs.
 
     Threads and not `benchmark.executor`: a baseline is a process already, whose server the thread waits for, and a process around
-    each would only add its start, a second or two, to a demonstration of which each second counts.
+    each would only add its start, a second or two, to a demonstration of which each second counts. The last jobs begin: networks
+    and large images come later in the lists, and short pieces at the end leave no core idle.
     """
+    servers, references, scoring_now = Servers(forked=True), ReferenceCache(), threading.Lock()
 
-    def one(job: tuple[TaskFolder, Edition, catalogue.Baseline]) -> RunRecord:
+    def shown(label: str, done: int, total: int) -> None:
+        if servers.ended:
+            raise Ended  # between two cases: what is done is kept
+        progress(label, done, total)
+
+    def one(job: Job) -> Result:
         folder, edition, baseline = job
         label = f"{folder.task.name}: {baseline.name}"
-        record = inference.run(
+        found = inference.run(
             folder.task,
             edition,
             baseline.method,
             baseline.digest,
-            ProcessEngine(baseline),
+            ProcessEngine(baseline, servers),
             root=root,
-            progress=lambda _, done, total: progress(label, done, total),
+            progress=lambda _, done, total: shown(label, done, total),
         )
         # A run that was there already says of the model what was known then; titles and training seeds are no part of its key.
-        return record.model_copy(update={"method": baseline.method})
+        record = found.model_copy(update={"method": baseline.method})
+        with scoring_now:  # the references are for one at a time
+            show = partial(shown, f"score {label}")
+            return record, scoring.score_run(folder.task, edition, record, root, cache=references, progress=show)
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        futures = [pool.submit(one, job) for job in jobs]
+    with ThreadPoolExecutor(workers or cores_here()) as pool:
+        futures = [pool.submit(one, job) for job in reversed(jobs)]
         try:
-            return [future.result() for future in futures]
-        except BaseException:
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+        finally:
+            servers.end()
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return [future.result() for future in reversed(futures)]
 
 
 def run(
@@ -74,16 +93,10 @@ def run(
     found = [(f, e, b) for f, e in zip(folders, prepared, strict=True) for b in catalogue.baselines(f.task.name)]
     if train:
         found = [(f, e, _trained(f, b, work, cache, say, progress)) for f, e, b in found]
-    records = run_baselines(found, work.store, progress)
+    results = run_and_score(found, work.store, progress)
     entries: list[publishing.Entry] = []
-    references = ReferenceCache()
     for folder, edition in zip(folders, prepared, strict=True):
-        scored: list[tuple[RunRecord, store.ScoreRecord]] = []
-        for (_, _, baseline), record in zip(found, records, strict=True):
-            if baseline.task == folder.task.name:
-                show = partial(progress, f"score {folder.task.name}: {baseline.name}")
-                score = scoring.score_run(folder.task, edition, record, work.store, cache=references, progress=show)
-                scored.append((record, score))
+        scored = [result for (own, _, _), result in zip(found, results, strict=True) if own is folder]
         entries.append((folder.task, edition, scored))
     date = datetime.date.today().isoformat()
     made = publishing.boards(entries, work.store, date)

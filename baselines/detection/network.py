@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 GROUPS = 8
-CUBES = 64
-"""Cubes in one forward pass."""
+CUBES = 16
+"""Cubes in one forward pass: with more of them the feature maps leave a processor's cache."""
 
 
 class Encoder(nn.Module):

@@ -7,12 +7,8 @@ sandbox around it; therefore it takes a `baselines.catalogue.Baseline` and nothi
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,12 +18,11 @@ from baselines.catalogue import Baseline
 from benchmark.container import ownership
 from benchmark.container.engine import CaseOutcome
 from benchmark.container.invoke import invoke, wait_until_healthy
+from benchmark.container.servers import Ended, Server, Servers
 from benchmark.contract import Limits
 from benchmark.errors import InfrastructureError, SubmissionError
 
 HOST = "127.0.0.1"
-GRACE_SECONDS = 5.0
-"""Time between TERM and KILL."""
 
 
 class ProcessEngine:
@@ -37,7 +32,8 @@ class ProcessEngine:
     trusted = True
     """What it runs is ours, and may say what went wrong on a sealed split too."""
 
-    def __init__(self, baseline: Baseline, *, threads: int = 1) -> None:
+    def __init__(self, baseline: Baseline, servers: Servers | None = None) -> None:
+        """`servers`: who starts its servers and may end them; without, each is a process of its own."""
         if not isinstance(baseline, Baseline):
             raise SubmissionError(
                 "not_allowed",
@@ -45,7 +41,7 @@ class ProcessEngine:
                 expected="a container engine for submissions",
             )
         self.baseline = baseline
-        self.threads = threads
+        self.servers = servers or Servers()
 
     @contextlib.contextmanager
     def session(self, limits: Limits, log: Path) -> Iterator[ProcessSession]:
@@ -53,7 +49,7 @@ class ProcessEngine:
         ownership.sweep_folders()  # of a harness that was killed
         folder = Path(tempfile.mkdtemp(prefix=ownership.PREFIX))
         ownership.mark(folder)
-        session = ProcessSession(self.baseline, self.threads, limits, folder, log)
+        session = ProcessSession(self.baseline, self.servers, limits, folder, log)
         try:
             session.start()
             yield session
@@ -63,29 +59,31 @@ class ProcessEngine:
 
 
 class ProcessSession:
-    """A running server. A case that times out or ends the server costs that case only: the next one starts it again."""
+    """A running server. A case that times out or ends the server costs that case only: the next one starts it again.
 
-    def __init__(self, baseline: Baseline, threads: int, limits: Limits, folder: Path, log: Path) -> None:
-        self.baseline, self.threads, self.limits, self.folder, self.log = baseline, threads, limits, folder, log
+    Once `Servers.end` was called, `start` and `run` raise `Ended`: nothing is said about a case that was under way.
+    """
+
+    def __init__(self, baseline: Baseline, servers: Servers, limits: Limits, folder: Path, log: Path) -> None:
+        self.baseline, self.servers, self.limits, self.folder, self.log = baseline, servers, limits, folder, log
         self.start_seconds = 0.0
-        self._process: subprocess.Popen[bytes] | None = None
+        """From the start of the process until it was ready; of a fork with the seconds in which the imports were made for it."""
+        self._server: Server | None = None
         self._port = 0
 
     def start(self) -> None:
         """Start the server and wait until it is ready."""
+        self.stop()
         for name in ("input", "output"):
             _empty(self.folder / name)
         self._port = _free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "baselines.entry",
+        arguments = [
             "--baseline",
             self.baseline.name,
             "--task",
             self.baseline.task,
             "--threads",
-            str(self.threads),
+            "1",
             *(["--weights", str(self.baseline.weights.resolve())] if self.baseline.weights else []),
             "serve",
             "--while-stdin",  # the server ends with us, also when we are killed and can stop nothing
@@ -98,27 +96,16 @@ class ProcessSession:
             "--output",
             str(self.folder / "output"),
         ]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "PYTHONUNBUFFERED": "1"}
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as handle:
-            try:
-                # A session of its own, so that a signal reaches everything that it starts.
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=handle,
-                    stderr=handle,
-                    env=environment,
-                    cwd=self.folder,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise InfrastructureError(
-                    "start_failed", f"{self.baseline.name} could not be started ({error})"
-                ) from error
         try:
-            self.start_seconds = wait_until_healthy(HOST, self._port, self.limits.start_seconds, self._alive)
+            self._server = self.servers.start(self.baseline.family, arguments, self.folder, self.log.resolve())
+        except OSError as error:
+            raise InfrastructureError("start_failed", f"{self.baseline.name} could not be started ({error})") from error
+        try:
+            ready = wait_until_healthy(HOST, self._port, self.limits.start_seconds, self._alive)
+            self.start_seconds = self._server.imports_seconds + ready
         except SubmissionError as error:
+            self._unless_ended()
             self.stop()
             tail = self.log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["no output"]
             raise InfrastructureError(
@@ -138,6 +125,7 @@ class ProcessSession:
             invoke(HOST, self._port, self.limits.seconds)
             code = reason = ""
         except SubmissionError as error:
+            self._unless_ended()
             code, reason = error.code, error.sentence
             self.stop()
         seconds = time.monotonic() - begin
@@ -148,23 +136,17 @@ class ProcessSession:
         return CaseOutcome(seconds, code, reason)
 
     def stop(self) -> None:
-        """TERM to the whole group, five seconds, KILL."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, sent)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_SECONDS)
-                break
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        """Stop the server, if there is one."""
+        server, self._server = self._server, None
+        if server is not None:
+            self.servers.stop(server)
+
+    def _unless_ended(self) -> None:
+        if self.servers.ended:
+            raise Ended
 
     def _alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._server is not None and self._server.alive()
 
 
 def _empty(folder: Path) -> None:
