@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from benchmark.statistics.bootstrap import BLOCK, SEED, THREADS, Resampling
 
@@ -22,8 +22,6 @@ PairedTest = Literal["wilcoxon", "permutation"]
 FLIPS = 9_999
 """Sign flips of the permutation test; the identity is counted besides."""
 ALPHA = 0.05
-HELD = 256 << 20
-"""Bytes of deviates of all pairs that are held at a time: Holm's correction needs those of a draw together."""
 
 
 def wins(
@@ -56,87 +54,15 @@ def wins(
     return _counted(better, worse, teams, testable, alpha)
 
 
-def drawn_wins(
-    losses: Floats,
-    sampling: Resampling,
-    testable: NDArray[np.bool_],
-    test: PairedTest = "wilcoxon",
-    alpha: float = ALPHA,
-) -> Floats:
-    """`wins` in each draw of the bootstrap: (draws, submissions, metrics).
-
-    The permutation test is taken by its normal approximation here: under sign flips Σd has mean 0 and variance Σd².
-    """
-    whole = by_unit(losses, sampling)
-    teams, units, metrics = whole.shape
-    counts = np.zeros((sampling.draws, units))
-    counts[:, sampling.unit] = sampling.counts  # all cases of a unit are drawn alike
-    pairs = teams * (teams - 1) // 2
-    out = np.empty((sampling.draws, teams, metrics))
-    # Holm on 2·pairs one-sided tests: with k rejected, the next needs p ≤ α/(2·pairs − k), hence a deviate at least this large.
-    needed = -ndtri(alpha / (2 * pairs - np.arange(2 * pairs)))
-    step = max(1, HELD // (8 * max(pairs * metrics, 1)))
-    for start in range(0, sampling.draws, step):
-        part = counts[start : start + step]
-        across = np.ascontiguousarray(part.T)
-        z = np.empty((len(part), pairs, metrics))
-
-        def one(chosen: slice, part: Floats = part, across: Floats = across, z: Floats = z) -> None:
-            differences = _differences(whole, chosen)
-            flat = _rows(differences)
-            if test == "wilcoxon":
-                found = _signed_ranks(flat, np.argsort(np.abs(flat), axis=1, kind="stable"), across)
-            else:
-                spread = np.sqrt(part @ (flat**2).T)
-                found = np.divide(part @ flat.T, spread, out=np.zeros_like(spread), where=spread > 0)
-            z[:, chosen] = found.reshape(len(part), -1, metrics)
-
-        _in_threads(one, whole, len(part))
-        out[start : start + step] = _won(z, needed, teams)
-    out[:, :, ~testable] = 0
-    return out
-
-
-def _in_threads(work: Callable[[slice], None], losses: Floats, draws: int = 1) -> None:
-    """`work` on all pairs of submissions, in blocks whose differences (and values by draw) stay within `BLOCK`."""
+def _in_threads(work: Callable[[slice], None], losses: Floats) -> None:
+    """`work` on all pairs of submissions, in blocks whose differences stay within `BLOCK`."""
     teams, units, metrics = losses.shape
     pairs = teams * (teams - 1) // 2
-    step = max(1, BLOCK // (8 * max(4 * units, draws) * max(metrics, 1)))
+    step = max(1, BLOCK // (32 * units * max(metrics, 1)))
     step = max(1, min(step, -(-pairs // THREADS)))
     # Sorting and compiled loops, which are most of the work, let other threads run.
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda start: work(slice(start, min(start + step, pairs))), range(0, pairs, step)))
-
-
-@njit(cache=True)
-def _won(z: Any, needed: Any, teams: int) -> Any:
-    """Wins by Holm from deviates `z` (draws, pairs, metrics), negative where the first is better: (draws, teams, metrics).
-
-    Of both one-sided tests of a pair only one can reject. Stepping down is a fixed point: as long as more pass the bar that the
-    number of rejections allows, the bar is lowered.
-    """
-    draws, pairs, metrics = z.shape
-    out = np.zeros((draws, teams, metrics))
-    for b in range(draws):
-        for m in range(metrics):
-            rejected = -1
-            passing = 0
-            while passing > rejected:
-                rejected = passing
-                passing = 0
-                for k in range(pairs):
-                    if abs(z[b, k, m]) >= needed[rejected]:
-                        passing += 1
-            k = 0
-            for first in range(teams):
-                for second in range(first + 1, teams):
-                    if abs(z[b, k, m]) >= needed[rejected]:
-                        if z[b, k, m] < 0:
-                            out[b, second, m] += 1
-                        else:
-                            out[b, first, m] += 1
-                    k += 1
-    return out
 
 
 def by_unit(losses: Floats, sampling: Resampling) -> Floats:
@@ -150,11 +76,11 @@ def by_unit(losses: Floats, sampling: Resampling) -> Floats:
 
 def _differences(losses: Floats, pairs: slice) -> Floats:
     """First less second of those of all pairs, in the order of `np.triu_indices`: (pairs, units, metrics)."""
-    first, second = _members(losses.shape[0], pairs)
+    first, second = members(losses.shape[0], pairs)
     return np.asarray(losses[first] - losses[second])
 
 
-def _members(teams: int, pairs: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def members(teams: int, pairs: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Both submissions of each of these pairs."""
     before = np.concatenate([[0], np.cumsum(np.arange(teams - 1, 0, -1))])  # pairs whose first comes earlier
     number = np.arange(pairs.start, pairs.stop)
@@ -225,62 +151,6 @@ def _deviates(ordered: Any) -> Any:
         # With mean ranks the variance of the sum of signed ranks is a quarter of the sum of squares: the tie correction is in it.
         if squares > 0.0:
             out[r] = (plus - passed * (passed + 1.0) / 4.0) / np.sqrt(squares / 4.0)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _signed_ranks(differences: Any, order: Any, counts: Any) -> Any:
-    """`signed_rank_z` of each row of `differences` (rows, cases) in each draw, `counts` (cases, draws): (draws, rows).
-
-    Each row is sorted once (`order`, by size); a draw then only says how often each place is taken. `counts` lies with the draws
-    side by side, since they advance through the sorted cases together.
-    """
-    rows, n = differences.shape
-    draws = counts.shape[1]
-    out = np.zeros((draws, rows))
-    passed = np.empty(draws)
-    signed = np.empty(draws)
-    squares = np.empty(draws)
-    tied = np.empty(draws)
-    balance = np.empty(draws)
-    for r in range(rows):
-        passed[:] = 0.0
-        signed[:] = 0.0
-        squares[:] = 0.0
-        i = 0
-        while i < n and differences[r, order[r, i]] == 0.0:
-            i += 1
-        while i < n:
-            case = order[r, i]
-            size = abs(differences[r, case])
-            sign = 1.0 if differences[r, case] > 0 else -1.0
-            i += 1
-            if i == n or abs(differences[r, order[r, i]]) != size:  # not tied: one pass will do
-                for b in range(draws):
-                    count = counts[case, b]
-                    mean_rank = passed[b] + (count + 1.0) / 2.0
-                    signed[b] += sign * mean_rank * count
-                    squares[b] += mean_rank * mean_rank * count
-                    passed[b] += count
-                continue
-            for b in range(draws):
-                tied[b] = counts[case, b]
-                balance[b] = sign * counts[case, b]
-            while i < n and abs(differences[r, order[r, i]]) == size:
-                case = order[r, i]
-                sign = 1.0 if differences[r, case] > 0 else -1.0
-                for b in range(draws):
-                    tied[b] += counts[case, b]
-                    balance[b] += sign * counts[case, b]
-                i += 1
-            for b in range(draws):
-                mean_rank = passed[b] + (tied[b] + 1.0) / 2.0
-                signed[b] += mean_rank * balance[b]
-                squares[b] += mean_rank * mean_rank * tied[b]
-                passed[b] += tied[b]
-        for b in range(draws):
-            if squares[b] > 0.0:
-                out[b, r] = signed[b] / np.sqrt(squares[b])
     return out
 
 

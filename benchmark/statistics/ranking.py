@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from benchmark.statistics.bootstrap import BLOCK, LEVEL, Resampling, means
-from benchmark.statistics.paired import PairedTest, drawn_wins, wins
+from benchmark.statistics.paired import PairedTest, wins
+from benchmark.statistics.resampled import drawn_wins
 from benchmark.statistics.ties import TOLERANCE, tied
 
 Floats = NDArray[np.float64]

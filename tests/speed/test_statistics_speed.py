@@ -14,7 +14,7 @@ from scipy import stats
 
 from benchmark import audit
 from benchmark.contract import Case, Score, Task
-from benchmark.statistics import bootstrap, gaps, paired, ranking
+from benchmark.statistics import bootstrap, gaps, ranking, resampled
 from benchmark.statistics.agreement import agreement
 
 TEAMS, CASES, METRICS = 50, 200, 10
@@ -33,7 +33,7 @@ def sampling() -> bootstrap.Resampling:
     small = bootstrap.resampling(5, draws=20)  # compiles what is compiled
     values = np.random.default_rng(1).normal(size=(5, 3))
     bootstrap.median_intervals(values, small)
-    paired.drawn_wins(values.T[..., None], small, np.ones(1, dtype=bool))
+    resampled.drawn_wins(values.T[..., None], small, np.ones(1, dtype=bool))
     return bootstrap.resampling(CASES)
 
 

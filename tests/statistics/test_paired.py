@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr
 
-from benchmark.statistics import bootstrap, paired, ranking
+from benchmark.statistics import bootstrap, paired, ranking, resampled
 
 
 def test_sign_flips_equal_scipy_where_all_are_counted() -> None:
@@ -36,24 +36,31 @@ def test_drawn_wilcoxon_equals_resampling_by_hand() -> None:
     rng = np.random.default_rng(3)
     rows = rng.integers(-3, 4, (6, 14)).astype(float)  # with ties and zeros
     counts = bootstrap.resampling(14, draws=60).counts
-    fast = paired._signed_ranks(rows, np.argsort(np.abs(rows), axis=1), np.ascontiguousarray(counts.T))
+    rows = np.concatenate(
+        [rows, rng.normal(0.5, 1, (6, 14)), -np.abs(rng.normal(size=(1, 14)))]
+    )  # and without, also of one sign
+    fast = resampled.Draws(counts).signed_ranks(rows)
     for b, row in enumerate(counts):
         drawn = np.repeat(rows, row.astype(int), axis=1)[..., None]
-        np.testing.assert_allclose(fast[b], paired.signed_rank_z(drawn)[:, 0], atol=1e-12)
+        np.testing.assert_allclose(fast[:, b], paired.signed_rank_z(drawn)[:, 0], atol=1e-12)
+    many = resampled.Draws(np.full((1, 14), 3000.0))  # sums of ranks that go beyond 32 bits
+    assert many.whole.dtype == np.int64
+    drawn = np.repeat(rows, 3000, axis=1)[..., None]
+    np.testing.assert_allclose(many.signed_ranks(rows)[:, 0], paired.signed_rank_z(drawn)[:, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("test", ["wilcoxon", "permutation"])
 def test_drawn_wins_equal_wins_of_the_drawn_cases(test: paired.PairedTest) -> None:
     rng = np.random.default_rng(4)
-    losses = rng.normal(size=(5, 25, 2)) + np.array([0, 0, 0.5, 1, 2])[:, None, None]
+    losses = rng.normal(size=(14, 25, 2)) + np.linspace(0, 2.5, 14)[:, None, None]
     sampling = bootstrap.resampling(25, draws=15)
     testable = np.ones(2, dtype=bool)
-    fast = paired.drawn_wins(losses, sampling, testable, test)
+    fast = resampled.drawn_wins(losses, sampling, testable, test)
     for b, row in enumerate(sampling.counts):
         drawn = losses[:, np.repeat(np.arange(25), row.astype(int))]
-        d = drawn[np.triu_indices(5, 1)[0]] - drawn[np.triu_indices(5, 1)[1]]
+        d = drawn[np.triu_indices(14, 1)[0]] - drawn[np.triu_indices(14, 1)[1]]
         z = paired.signed_rank_z(d) if test == "wilcoxon" else d.sum(axis=1) / np.sqrt((d**2).sum(axis=1))
-        expected = paired._counted(ndtr(z), ndtr(-z), 5, testable, 0.05)
+        expected = paired._counted(ndtr(z), ndtr(-z), 14, testable, 0.05)
         np.testing.assert_array_equal(fast[b], expected)
 
 

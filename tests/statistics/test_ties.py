@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.statistics import bootstrap, paired, ties
+from benchmark.statistics import bootstrap, paired, resampled, ties
 
 
 def counted(columns: np.ndarray, level: float) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_pairs_in_blocks_are_all_pairs() -> None:
         first, second = np.triu_indices(teams, 1)
         for start in range(len(first)):
             for stop in range(start + 1, len(first) + 1):
-                a, b = paired._members(teams, slice(start, stop))
+                a, b = paired.members(teams, slice(start, stop))
                 np.testing.assert_array_equal(a, first[start:stop])
                 np.testing.assert_array_equal(b, second[start:stop])
 
@@ -58,11 +58,15 @@ def test_wins_in_blocks_are_the_same_wins(monkeypatch: pytest.MonkeyPatch) -> No
     losses = np.linspace(0, 1, 12)[:, None, None] + rng.normal(size=(12, 20, 2))
     sampling, testable = bootstrap.resampling(20, draws=60), np.ones(2, dtype=bool)
     for test in ("wilcoxon", "permutation"):
-        whole = paired.wins(losses, sampling, testable, test), paired.drawn_wins(losses, sampling, testable, test)
+        whole = paired.wins(losses, sampling, testable, test), resampled.drawn_wins(losses, sampling, testable, test)
         with monkeypatch.context() as patch:
             patch.setattr(paired, "BLOCK", 8 * 80 * 2 * 5)
-            patch.setattr(paired, "HELD", 8 * 132 * 7)
-            parted = paired.wins(losses, sampling, testable, test), paired.drawn_wins(losses, sampling, testable, test)
+            patch.setattr(resampled, "BLOCK", 64 * 80 * 2 * 5)  # five pairs at a time
+            patch.setattr(resampled, "HELD", 24 * 2 * 3)  # three that wait
+            parted = (
+                paired.wins(losses, sampling, testable, test),
+                resampled.drawn_wins(losses, sampling, testable, test),
+            )
         assert whole[0].any() and whole[1].any()
         for a, b in zip(whole, parted, strict=True):
             np.testing.assert_array_equal(a, b)
