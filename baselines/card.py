@@ -32,6 +32,7 @@ def render(task: Task, config: Config, infos: Sequence[DatasetInfo], report: Tra
         _missing(config, infos),
         "The train split was learned from; settings were chosen, and the figures below taken, on the val split. The canary and "
         "test splits were not opened.",
+        about.remark,
         "",
         "## Figures on the validation split",
         _figures(task, infos, report),

@@ -23,6 +23,8 @@ class About(Record):
     """How to cite the method."""
     licence: str = "Apache-2.0"
     """Licence of code and weights."""
+    remark: str = ""
+    """What else was looked at while settings or data were chosen, for the card; empty where nothing was but the val split."""
 
 
 class Config(Record):

@@ -132,6 +132,8 @@ def test_shipped_weights_are_small_fit_their_settings_and_are_those_of_the_card(
     arrays = weights.read(baseline.weights, config.load(baseline.config, baseline.family))
     card = baseline.card.read_text("utf-8")
     assert f"sha256 `{sha256_of(baseline.weights)}`" in card
+    remark = config.load(baseline.config, baseline.family).method.remark
+    assert f"test splits were not opened.\n\n{remark}{chr(10) * 2 * bool(remark)}## Figures" in card
     assert f"{sum(array.size for array in arrays.values()):,} numbers" in card
     assert f"radbench train {baseline.task} {baseline.name} --seed" in card
 
