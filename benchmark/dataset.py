@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -116,6 +117,18 @@ class Edition:
             if path.split("/")[0] == tree and path.split("/")[1] in wanted
         ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def marks(self, tree: str, cases: Sequence[Case]) -> list[list[str | int]]:
+        """Name, size, time and inode of each file of the `inputs` or `references` of these cases: what tells, without reading them
+        again, whether somebody changed or replaced them."""
+        found: list[list[str | int]] = []
+        for case in cases:
+            for folder, _, names in sorted(os.walk(self.root / tree / case.id)):
+                for name in sorted(names):
+                    with contextlib.suppress(FileNotFoundError):  # one that is gone is missing from the list
+                        mark = os.stat(f"{folder}/{name}")  # noqa: PTH116 - many files
+                        found.append([case.id, name, mark.st_size, mark.st_mtime_ns, mark.st_ino])
+        return found
 
 
 def read_content(folder: Path, socket: Socket, case: str) -> Any:

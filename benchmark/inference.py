@@ -45,8 +45,8 @@ def run(
     `digest` names what the engine runs (of a container its `engine.digest`). Limits are the task's; a submission that asked for
     less has a copy of the task with its own. A run that is in the store already is returned as it is; with `again`, one
     whose predictions the retention rule removed is carried out anew. Raises `InfrastructureError` when the engine fails, another
-    process is at the same run or the disk refuses, and `SubmissionError('image_changed')` when a container's
-    image is not the one that was taken in; nothing that the model does raises.
+    process is at the same run, the disk refuses or somebody changes the inputs meanwhile, and `SubmissionError('image_changed')`
+    when a container's image is not the one that was taken in; nothing that the model does raises.
     """
     if edition.info.sites:
         raise UsageError(
@@ -66,7 +66,14 @@ def run(
             partial.mkdir(exist_ok=True)
             if (finished := store.sealed_run(partial, key)) is not None:
                 return _placed(partial, target, finished)
+            inputs = _begun(partial, edition, cases)
             start, done, flags = _Run(task, edition, engine, cases, partial, progress).carry_out()
+            if _marks(edition, cases) != inputs:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise InfrastructureError(
+                    "changed_meanwhile",
+                    f"the inputs of {task.name}/{edition.info.edition} were changed while {method.name} ran on them",
+                )
             where = " + ".join(part for part in (hardware(), getattr(engine, "hardware", "")) if part)
             record = RunRecord(
                 key=key,
@@ -93,6 +100,21 @@ def _alone(target: Path) -> Iterator[None]:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.parent / f".{target.name}.lock", timeout=5):
         yield
+
+
+def _marks(edition: Edition, cases: Sequence[Case]) -> str:
+    return store.digest(edition.marks("inputs", cases))
+
+
+def _begun(partial: Path, edition: Edition, cases: Sequence[Case]) -> str:
+    """A mark of the inputs. What a killed run left of other files is taken away: its key would say that it came from these."""
+    marks, kept = _marks(edition, cases), partial / "done" / "inputs"
+    if kept.exists() and kept.read_text("utf-8") != marks:
+        shutil.rmtree(partial)
+        partial.mkdir()
+    if not kept.exists():
+        atomic.write_text(kept, marks)
+    return marks
 
 
 def _placed(partial: Path, target: Path, record: RunRecord) -> RunRecord:

@@ -150,14 +150,18 @@ def score(job: ScoreJob) -> str:
     # Other editions' references, and those of this one as it was before, must not be found in the cache.
     content = store.digest([task.model_dump(mode="json"), edition.hash_of("references", edition.cases)])
     label = f"score {task.name}: {record.method.name}"
-    return scoring.score_run(
-        task,
-        edition,
-        record,
-        job.store,
-        cache=_references(str(edition.root), content),
-        progress=lambda done, total: progress.report(label, done, total),
-    ).key
+    try:
+        return scoring.score_run(
+            task,
+            edition,
+            record,
+            job.store,
+            cache=_references(str(edition.root), content),
+            progress=lambda done, total: progress.report(label, done, total),
+        ).key
+    except InfrastructureError:
+        _references.cache_clear()  # where references were changed meanwhile, some of it is of others
+        raise
 
 
 def resolve(job: RunJob) -> Resolved:

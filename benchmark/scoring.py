@@ -298,7 +298,7 @@ def score_run(
 ) -> store.ScoreRecord:
     """Score a stored run's test and canary cases, put the score into the store and return it; a score that is there is
     reused. The aggregates are over the test split alone. Raises `InfrastructureError('predictions_removed')` when the retention
-    rule left nothing to score."""
+    rule left nothing to score, and `changed_meanwhile` when somebody changed the references meanwhile."""
     canary, test = edition.split("canary"), edition.split("test")
     key = store.scoring_key(run.key, task, edition, [*canary, *test])
     store.open_store(root)
@@ -317,8 +317,14 @@ def score_run(
         return validation.output_file(folder / case.id, socket)
 
     cache = cache or ReferenceCache()
+    marks = edition.marks("references", [*canary, *test])
     scored = score_cases(task, edition, test, finder, cache=cache, failed=failed, progress=progress)
     shown = score_cases(task, edition, canary, finder, cache=cache, failed=failed, hints=True)
+    if edition.marks("references", [*canary, *test]) != marks:
+        raise InfrastructureError(
+            "changed_meanwhile",
+            f"the references of {task.name}/{edition.info.edition} were changed while they were used",
+        )
     record = store.ScoreRecord(
         key=key,
         run=run.key,

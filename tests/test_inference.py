@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import image, inference, scoring, store
+from benchmark import dataset, image, inference, scoring, store
 from benchmark.container.engine import CaseOutcome
 from benchmark.contract import Limits, Method
 from benchmark.dataset import Edition
@@ -135,3 +135,47 @@ def test_an_interrupted_run_goes_on_at_the_first_case_without_a_result(
         for root in (tmp_path / "a", tmp_path / "b")
     ]
     assert files[0] == files[1]
+
+
+def test_inputs_or_references_that_are_replaced_meanwhile_give_no_record(toy: TaskFolder, tmp_path: Path) -> None:
+    """Made anew with another seed while a model, or the scorer, is at work: nothing is kept under the key of what was there before."""
+
+    def prepared(seed: int) -> Edition:
+        return dataset.prepare(tmp_path / "data", toy.task, toy.maker("phantom")(seed=seed), workers=1)
+
+    def changing(case: str, file: Path, output: Path) -> CaseOutcome:
+        outcome = denoise(case, file, output)
+        if case == "c6":
+            prepared(2)
+        return outcome
+
+    edition, root = prepared(1), tmp_path / "store"
+    with pytest.raises(InfrastructureError) as caught:
+        go(toy, edition, ScriptedEngine(changing), root)
+    assert caught.value.code == "changed_meanwhile" and "while scripted ran on them" in caught.value.sentence
+    assert not [path for path in (root / "runs").iterdir() if path.is_dir()]
+    edition, engine = prepared(1), ScriptedEngine(denoise)
+    record = go(toy, edition, engine, root)
+    assert len(engine.ran) == len(record.cases) == 7  # from the start: what there was came of both
+    with pytest.raises(InfrastructureError) as caught:
+        scoring.score_run(toy.task, edition, record, root, progress=lambda done, total: prepared(2) and None)
+    assert caught.value.code == "changed_meanwhile" and not list((root / "scores").glob("[!.]*"))
+    assert scoring.score_run(toy.task, prepared(1), record, root).aggregates[0].value == 0.0
+
+
+def test_what_a_killed_run_left_of_other_inputs_is_not_gone_on_with(toy: TaskFolder, tmp_path: Path) -> None:
+    def fragile(case: str, file: Path, output: Path) -> CaseOutcome:
+        if case == "c6":
+            raise InfrastructureError("start_failed", "the engine went away")
+        return denoise(case, file, output)
+
+    edition = dataset.prepare(tmp_path / "data", toy.task, toy.maker("phantom")(seed=1), workers=1)
+    with pytest.raises(InfrastructureError):
+        go(toy, edition, ScriptedEngine(fragile), tmp_path)
+    file = next((edition.root / "inputs" / "c3").rglob("*.mha"))
+    data = file.read_bytes()
+    file.unlink()
+    file.write_bytes(data)  # perhaps not what it was when c3 was run
+    engine = ScriptedEngine(denoise)
+    go(toy, edition, engine, tmp_path)
+    assert engine.ran[0] == "c3"

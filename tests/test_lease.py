@@ -1,10 +1,12 @@
 """The lease with real processes: one holder at a time, the dead one's place taken over, whatever the clocks say."""
 
+import errno
 import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -264,3 +266,47 @@ def test_a_number_used_up_behind_a_slow_ones_back_is_no_lease(tmp_path: Path, mo
             pass
         assert not (tmp_path / lease.FOLDER / "000001.holder").exists()
         present.check()
+
+
+def test_a_process_that_is_hidden_is_watched_and_not_taken_for_dead(tmp_path: Path) -> None:
+    """Another user's, where /proc shows no others: nobody can say when it started, so its heart decides."""
+    clocks = Elsewhere()
+    with lease.hold(tmp_path, "theirs", around=clocks.around("a"), beat_every=1e6) as theirs:
+        hidden = replace(clocks.around("a"), process=lambda pid: lease.UNSEEN)
+        clocks.each_sleep = [theirs.beat]
+        with pytest.raises(InfrastructureError) as caught, lease.hold(tmp_path, around=hidden):
+            pass
+        assert "theirs" in caught.value.sentence
+        clocks.each_sleep = []
+        with lease.hold(tmp_path, around=hidden, beat_every=1e6) as held:
+            assert "no heartbeat came" in held.took_over
+
+
+def test_the_heart_goes_on_after_whatever_stopped_a_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beaten, went_on = [0], threading.Event()
+    real = lease.Lease.beat
+
+    def beat(self: lease.Lease) -> None:
+        beaten[0] += 1
+        if beaten[0] == 2:
+            raise MemoryError
+        real(self)
+        if beaten[0] > 2:
+            went_on.set()
+
+    monkeypatch.setattr(lease.Lease, "beat", beat)
+    with lease.hold(tmp_path, beat_every=0.01):
+        assert went_on.wait(60)
+
+
+def test_a_lease_whose_heart_cannot_begin_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: lease.Lease) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lease.Lease, "beat", full)
+        with pytest.raises(InfrastructureError) as caught, lease.hold(tmp_path):
+            pass
+    assert caught.value.code == "no_space" and lease.holder(tmp_path) is None
+    with lease.hold(tmp_path) as held:
+        assert not held.took_over

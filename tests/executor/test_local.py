@@ -242,3 +242,14 @@ def test_open_executor_is_local_by_default() -> None:
     with open_executor() as executor:
         assert isinstance(executor, LocalExecutor)
         assert executor.submit(chores.square, 3, SMALL).result(30) == 9
+
+
+def test_a_screen_that_cannot_be_written_to_costs_no_job() -> None:
+    """What shows progress may fail; neither this job nor the next one of the same process gets another answer for it."""
+
+    def closed(label: str, done: int, total: int) -> None:
+        raise OSError("the terminal is gone")
+
+    with LocalExecutor(ExecutorConfig(), box=Capacity(1000, 1.0, 1), progress=closed) as executor:
+        futures = [executor.submit(chores.chat, 2, SMALL), executor.submit(chores.square, 3, SMALL)]
+    assert [future.result(0) for future in futures] == [2, 9]
