@@ -46,14 +46,24 @@ def write_many(files: Sequence[tuple[Path, bytes]]) -> None:
     A thousand files take one flush of the disk and not a thousand.
     """
     for path, data in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(f".{path.name}.partial").write_bytes(data)
-    _sync_files([path.with_name(f".{path.name}.partial") for path, _ in files])
-    for path, _ in files:
+        write_partial(path, data)
+    place_many([path for path, _ in files])
+
+
+def write_partial(path: Path, data: bytes) -> None:
+    """Lay `data` ready for `place_many` to put it at `path`; folders above it are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f".{path.name}.partial").write_bytes(data)
+
+
+def place_many(paths: Sequence[Path]) -> None:
+    """Put what `write_partial` laid ready in place, in that order; all is on disk before the first file is renamed."""
+    _sync_files([path.with_name(f".{path.name}.partial") for path in paths])
+    for path in paths:
         path.with_name(f".{path.name}.partial").replace(path)
-    for folder in sorted({path.parent for path, _ in files}) if len(files) <= MANY else ():
+    for folder in sorted({path.parent for path in paths}) if len(paths) <= MANY else ():
         sync_folder(folder)
-    if len(files) > MANY:
+    if len(paths) > MANY:
         os.sync()
 
 

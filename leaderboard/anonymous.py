@@ -21,11 +21,14 @@ DIGITS = 8
 """Characters of an id (5 bits each); more where two cases of one board would share them."""
 
 
-def anonymised(data: BoardData) -> BoardData:
-    """The board with sealed cases renamed and put in the order of their new names, in the listing, the scores and the reasons."""
+def anonymised(data: BoardData, names: Mapping[str, str] | None = None) -> BoardData:
+    """The board with sealed cases renamed and put in the order of their new names, in the listing, the scores and the reasons.
+
+    `names` are the `aliases` of the whole board, where `data` holds some of its rows alone.
+    """
     if data.board.split != "test":
         return data
-    names = aliases(data)
+    names = aliases(data) if names is None else names
     cases = sorted(
         # The order of drawing stays that of the original ids: the same intervals must come out of the published tables.
         (case.model_copy(update={"id": names[case.id], "key": case.drawing}) for case in data.cases),

@@ -1,6 +1,6 @@
 """Pages that were made before and would come out the same are not made again.
 
-A board's files are kept, marks and all, under a hash of everything that they are made from: the record of the board, every
+A board's files are kept in bundles, marks and all, under a hash of everything that they are made from: the record of the board, every
 score, the cases, the pictured volumes (by the hash that comes with them), and the code. The cache lies beside the site, is
 not part of it, and can be deleted at any time.
 """
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
@@ -19,83 +18,63 @@ from pathlib import Path
 
 import benchmark
 import leaderboard
-from leaderboard import setparts
-from leaderboard.boardpages import Made
+from leaderboard import bundle, setparts
+from leaderboard.bundle import Bundle, Rotten
 from leaderboard.records import BoardData
 
 LIBRARIES = ("jinja2", "markupsafe", "matplotlib", "numpy", "pillow", "pydantic", "scipy")
 """Other people's code that a page's bytes depend on."""
 
 
+FRONT = "front"
+"""The entry that says what stands at the front."""
+
+
 class Cache:
-    """A folder with the files of boards, by key. Entries that a run did not use are removed at its end."""
+    """A folder with bundles of files, by key. Entries that a run did not use are removed at its end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._used = folder, set[str]()
 
-    def load(self, key: str) -> Made | None:
-        """What was kept under a key; None where there is nothing whole."""
-        with suppress(OSError, ValueError, KeyError):
-            with (self._folder / key).open("rb") as handle:
-                record = json.loads(handle.readline())
-                body = memoryview(handle.read())
-            if hashlib.sha256(body).hexdigest() == record["sha256"]:
-                self._used.add(key)
-                return _unpacked(record, body)
-        return None
+    def load(self, key: str) -> Bundle | None:
+        """What was kept under a key; None where there is nothing whole. What the files hold is looked at when they are read."""
+        return bundle.read(self._folder / key)
 
-    def store(self, key: str, made: Made) -> None:
-        """Keep a board's files."""
+    def store(self, key: str, files: Mapping[str, bytes]) -> Bundle:
+        """Put files there, for this run and, when `use` says so, the next."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f".{key}.{os.getpid()}"
-        # No need to sync: what a power cut leaves half is found out by its hash and made again.
-        with partial.open("wb") as handle:
-            handle.writelines(_packed(made))
-        partial.replace(self._folder / key)
-        self._used.add(key)
+        return bundle.write(self._folder / key, files)
+
+    def use(self, entry: Bundle) -> None:
+        """Keep an entry beyond this run, also one that another process stored."""
+        if entry.source is not None:
+            self._used.add(entry.source.name)
 
     def sweep(self) -> None:
         """Remove what was not used."""
         for path in self._entries():
-            if path.name not in self._used:
+            if path.name not in self._used and path.name != FRONT:
                 path.unlink()
+
+    def stands(self, key: str) -> dict[str, str] | None:
+        """sha256 by path of the pages that were put at the front under a key; None where it was another one."""
+        found = bundle.read(self._folder / FRONT)
+        with suppress(KeyError, Rotten):
+            return dict(json.loads(found.content(key))) if found else None
+        return None
+
+    def stand(self, key: str, front: Mapping[str, str]) -> None:
+        """Take note of the pages at the front."""
+        self.store(FRONT, {key: json.dumps(front).encode()})
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for path in self._entries():
+            path.unlink()
 
     def _entries(self) -> Iterator[Path]:
         if self._folder.is_dir():
             yield from sorted(self._folder.iterdir())
-
-
-def _packed(made: Made) -> list[bytes]:
-    """What an entry holds, in pieces: they are never joined, since a board's files may be a hundred megabytes."""
-    parts: list[bytes] = []
-    index: list[tuple[str, str, int]] = []
-    for path, text in made.pages.items():
-        parts.append(text.encode("utf-8"))
-        index.append(("page", path, len(parts[-1])))
-    for path, content in made.assets.items():
-        parts.append(content)
-        index.append(("asset", path, len(content)))
-    parts.append(made.part)
-    index.append(("part", "", len(made.part)))
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(part)
-    head = {"sha256": total.hexdigest(), "files": index}
-    return [json.dumps(head).encode(), b"\n", *parts]
-
-
-def _unpacked(record: dict, body: memoryview) -> Made:
-    made, start = Made(), 0
-    for kind, path, length in record["files"]:
-        content = body[start : start + length]
-        start += length
-        if kind == "page":
-            made.pages[path] = str(content, "utf-8")
-        elif kind == "part":
-            made.part = bytes(content)
-        else:
-            made.assets[path] = bytes(content)
-    return made
 
 
 def key_of(data: BoardData, slug: str, base_url: str) -> str | None:
@@ -127,6 +106,11 @@ def key_of(data: BoardData, slug: str, base_url: str) -> str | None:
     }
     total.update(json.dumps(rest, sort_keys=True).encode())
     return total.hexdigest()
+
+
+def key_of_edition(keys: Sequence[str], base_url: str) -> str:
+    """A hash of everything that the files of an edition as a whole are made from; `keys` are those of its boards."""
+    return hashlib.sha256("\n".join([code(), repr(base_url), *keys]).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)

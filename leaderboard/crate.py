@@ -6,7 +6,6 @@ single rows are described by their folders, whose every file has its hash in `ed
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,9 +43,10 @@ TITLES = {
 
 
 def metadata(
-    edition: str, boards: Sequence[tuple[str, Board]], files: Mapping[str, bytes], base_url: str = ""
+    edition: str, boards: Sequence[tuple[str, Board]], files: Mapping[str, tuple[str, int]], base_url: str = ""
 ) -> bytes:
-    """The crate's metadata. `boards` are pairs of slug and board; `files` all other files of the edition, by path."""
+    """The crate's metadata. `boards` are pairs of slug and board; `files` are sha256 and length of all other
+    files of the edition, by path."""
     reference = citation.edition_reference([board for _, board in boards])
     top = sorted(path for path in files if "/" not in path and path != NAME)
     folders = []
@@ -92,7 +92,7 @@ def metadata(
     )
 
 
-def _board(slug: str, board: Board, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
+def _board(slug: str, board: Board, files: Mapping[str, tuple[str, int]]) -> list[dict[str, Any]]:
     folder = f"tasks/{slug}/"
     own = sorted(path for path in files if path.startswith(folder) and "/" not in path[len(folder) :])
     rows = f"{folder}submissions/"
@@ -128,14 +128,14 @@ def _board(slug: str, board: Board, files: Mapping[str, bytes]) -> list[dict[str
     return made
 
 
-def _file(path: str, content: bytes) -> dict[str, Any]:
+def _file(path: str, known: tuple[str, int]) -> dict[str, Any]:
     name = path.rpartition("/")[2]
     entity = {
         "@id": path,
         "@type": "File",
         "name": TITLES.get(name, name),
-        "contentSize": str(len(content)),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "contentSize": str(known[1]),
+        "sha256": known[0],
     }
     ending = name[name.rfind(".") :]
     return entity | ({"encodingFormat": FORMATS[ending]} if ending in FORMATS else {})

@@ -156,9 +156,14 @@ def case_lines_json(name: str, scores: Iterable[Score]) -> str:
 
 def cases_json(board: Board, bodies: Iterable[str]) -> bytes:
     """An object with the board's identity and `rows`, from the `case_lines_json` of its submissions."""
+    before, after = cases_json_ends(board)
+    return b"".join((before, ",\n".join(body for body in bodies if body).encode(), after))
+
+
+def cases_json_ends(board: Board) -> tuple[bytes, bytes]:
+    """What stands before and after the lines of `cases_json`."""
     head = _line(dict(zip(CASE_COLUMNS, board_identity(board), strict=False)))
-    rows = ",\n".join(body for body in bodies if body)
-    return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'.encode()
+    return f'{head[:-1]}, "rows": [\n'.encode(), b"\n]}\n"
 
 
 COST_COLUMNS = (
@@ -228,6 +233,11 @@ def row_head(board: Board) -> str:
 def row_json(head: str, row: Row, line: str | None = None) -> bytes:
     """One row with what is needed to read it alone; `head` is the board's `row_head`, `line` the row's `row_line`."""
     return f'{head[:-1]}, "row": {row_line(row) if line is None else line}}}\n'.encode()
+
+
+def line_of(head: str, content: bytes) -> str:
+    """The row's `row_line` out of its `row_json`."""
+    return content.decode()[len(head) + len(', "row": ') - 1 : -len("}\n")]
 
 
 FAIRNESS_COLUMNS = (

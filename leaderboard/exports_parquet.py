@@ -7,6 +7,7 @@ dictionary in the order of their appearance.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -61,18 +62,35 @@ def cases_table(boards: Sequence[BoardData]) -> pa.Table:
     return _joined(parts, CASE_SCHEMA)
 
 
-def joined_cases(parts: Sequence[bytes]) -> pa.Table:
-    """The table of all boards from those of each, as `part` made them."""
-    return _joined([pa.ipc.open_stream(part).read_all() for part in parts], CASE_SCHEMA)
+@dataclass(frozen=True)
+class Part:
+    """Both tables of some rows, in a form that can be kept and sent between processes."""
+
+    cases: bytes
+    aggregates: bytes
 
 
-def part(data: BoardData) -> bytes:
-    """The table of one board in a form that can be kept and sent between processes."""
-    table = cases_table([data])
+def part(data: BoardData) -> Part:
+    """The tables of one board, or of some of its rows."""
+    return Part(_ipc(cases_table([data])), _ipc(aggregates_table([data.board])))
+
+
+def joined(parts: Sequence[Part]) -> tuple[bytes, bytes]:
+    """Both files of an edition, from the parts of all its rows."""
+    cases = _joined([_table(part.cases) for part in parts], CASE_SCHEMA)
+    aggregates = _joined([_table(part.aggregates) for part in parts], AGGREGATE_SCHEMA)
+    return parquet_bytes(cases), parquet_bytes(aggregates)
+
+
+def _ipc(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
+
+
+def _table(content: bytes) -> pa.Table:
+    return pa.ipc.open_stream(content).read_all()
 
 
 def aggregates_table(boards: Iterable[Board]) -> pa.Table:

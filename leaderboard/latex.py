@@ -19,6 +19,7 @@ from benchmark.statistics import bootstrap
 from leaderboard import numbers
 from leaderboard.exports import KIND, clean
 from leaderboard.records import BoardData
+from leaderboard.tables import Tables, tables_of
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\textbraceleft{}", "}": r"\textbraceright{}", "$": r"\$", "&": r"\&", "%": r"\%",
@@ -42,10 +43,12 @@ def escape(text: str) -> str:
     return re.sub(r"\s+", " ", "".join(_ESCAPES.get(c, c) for c in clean(text).replace("\t", " "))).strip()
 
 
-def board_table(data: BoardData, places: Mapping[str, int], address: str) -> str:
-    """The whole board. `places` gives the decimals of each metric; `address` (escaped by the caller) is where it stands."""
+def board_table(data: BoardData, places: Mapping[str, int], address: str, tables: Tables | None = None) -> str:
+    """The whole board. `places` gives the decimals of each metric; `address` (escaped by the caller) is where it stands. `tables`
+    holds the values of single cases, where somebody has put them together already."""
     board = data.board
-    bold = {metric.id: best(data, metric, places[metric.id]) for metric in board.metrics}
+    tables = tables or tables_of(data)
+    bold = {metric.id: best(data, metric, places[metric.id], tables) for metric in board.metrics}
     first = {row.method.name for row in board.rows[:1]} | set(board.rows[0].tied_with if board.rows else ())
     return _table(board, board.rows, places, bold, first, address)
 
@@ -55,46 +58,44 @@ def row_table(board: Board, row: Row, places: Mapping[str, int], address: str) -
     return _table(board, [row], places, {}, set(), address)
 
 
-def best(data: BoardData, metric: MetricInfo, places: int) -> set[str]:
+def best(data: BoardData, metric: MetricInfo, places: int, tables: Tables | None = None) -> set[str]:
     """Names of the rows to set in bold in one column: the best mean, whatever shows the same digits, and every row whose paired
     difference from it has a 95 % bootstrap interval that holds 0. Rows whose own interval lies apart from the best one's are not
     looked at further; set-level metrics have no pairs, so only equal digits count."""
-    rows = [row for row in data.board.rows if not math.isnan(row.aggregate(metric.id).value)]
+    tables = tables or tables_of(data)
+    rows = [(r, row, row.aggregate(metric.id)) for r, row in enumerate(data.board.rows)]
+    rows = [item for item in rows if not math.isnan(item[2].value)]
     if not rows:
         return set()
     sign = 1.0 if metric.direction == "lower" else -1.0
-    champion = min(rows, key=lambda row: sign * row.aggregate(metric.id).value)
-    top = champion.aggregate(metric.id)
+    champion, _, top = min(rows, key=lambda item: sign * item[2].value)
     shown = numbers.number(top.value, places)
-    found = {row.method.name for row in rows if numbers.number(row.aggregate(metric.id).value, places) == shown}
-    own = _values(data, champion.method.name, metric.id)
-    if not own:
+    found = {row.method.name for _, row, a in rows if numbers.number(a.value, places) == shown}
+    values = tables.values[:, :, [metric.id for metric in data.board.metrics].index(metric.id)]
+    own, lacking = values[champion], np.isnan(values[champion])
+    if lacking.all():
         return found
-    others = []
-    for row in rows:
-        a = row.aggregate(metric.id)
-        if row.method.name not in found and a.low <= top.high and top.low <= a.high:
-            others.append(row.method.name)
+    others = [
+        (r, row.method.name)
+        for r, row, a in rows
+        if row.method.name not in found and a.low <= top.high and top.low <= a.high
+    ]
     if not others:
         return found
-    cases = [case for case in data.cases if case.id in own]
-    sampling = sampling_for(data.board.task, cases, draws=DRAWS)
-    for name in others:
-        theirs = _values(data, name, metric.id)
-        if theirs.keys() != own.keys():
+    # The listed cases come first in the tables.
+    listed = np.flatnonzero(~lacking[: len(data.cases)])
+    sampling = sampling_for(data.board.task, [data.cases[int(i)] for i in listed], draws=DRAWS)
+    for r, name in others:
+        if (np.isnan(values[r]) != lacking).any():
             continue
         with np.errstate(invalid="ignore"):
-            difference = np.array([theirs[case.id] - own[case.id] for case in cases])
+            difference = values[r, listed] - own[listed]
         if not np.isfinite(difference).all():
             continue
         interval = bootstrap.mean_interval(difference, sampling)
         if interval.low <= 0 <= interval.high:
             found.add(name)
     return found
-
-
-def _values(data: BoardData, name: str, metric: str) -> dict[str, float]:
-    return {s.case: s.value for s in data.scores.get(name, ()) if s.metric == metric and s.status != "excluded"}
 
 
 def _table(

@@ -22,16 +22,24 @@ def fill(text: str, path: str, edition: str, *, front: bool) -> bytes:
     """Put in what was left open, for the page at `path` in edition `edition`, or for its copy at the front."""
     up = "../" * path.count("/")
     site = up if front else up + "../../"
-    return (
-        text.replace(BANNER, _banner(path, edition, site, front))
-        .replace(ASSETS, f"{up}editions/{edition}/" if front else up)
+    first, *others = text.split("\x02")
+    if not others:
+        return text.encode("utf-8")
+    values = {
+        BANNER: _banner(path, edition, site, front),
+        ASSETS: f"{up}editions/{edition}/" if front else up,
         # An edition stands alone: a copy of its folder has no feed beside it.
-        .replace(FEED, FEED_LINK.format(up) if front else "")
-        .replace(EDITION, edition)
-        .replace(DATE, edition[:10])
-        .replace(YEAR, edition[:4])
-        .encode("utf-8")
-    )
+        FEED: FEED_LINK.format(up) if front else "",
+        EDITION: edition,
+        DATE: edition[:10],
+        YEAR: edition[:4],
+    }
+    pieces = [first]
+    for other in others:
+        name, _, rest = other.partition("\x03")
+        value = values.get(f"\x02{name}\x03")
+        pieces += ("\x02", other) if value is None else (value, rest)
+    return "".join(pieces).encode("utf-8")
 
 
 def _banner(path: str, edition: str, site: str, front: bool) -> str:

@@ -1,32 +1,57 @@
-"""All files of an edition, made in memory from the boards: pages, pictures, downloads. Marks in them are open, see `marks`."""
+"""All files of an edition, made from the boards: pages, pictures, downloads. Marks in them are open, see `marks`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from markupsafe import Markup
 
 from leaderboard import downloads, methods
 from leaderboard.assembly import assembled
+from leaderboard.bundle import KEPT, Bundle, published
 from leaderboard.cache import Cache
 from leaderboard.environment import render
+from leaderboard.exports_parquet import Part
 from leaderboard.marks import BANNER, EDITION, fill
 from leaderboard.question import question
 from leaderboard.records import BoardData
 from leaderboard.scripts import static_files
-from leaderboard.views import board_view, slugs
+from leaderboard.views import BoardView, slugs
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """An edition before it has an id."""
 
-    pages: Mapping[str, str]
-    """HTML with marks, by path."""
-    assets: Mapping[str, bytes]
-    """Everything else, by path; those whose names end as in `downloads.MARKED` hold marks too."""
+    bundles: Sequence[Bundle]
+    """Its files, with marks in those whose names end as in `PAGE` and `downloads.MARKED`."""
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of every file, by path in order."""
+        return published(self.bundles)
+
+    @cached_property
+    def pages(self) -> dict[str, str]:
+        """HTML with marks, by path."""
+        return {path: content.decode() for path, content in self._files if path.endswith(PAGE)}
+
+    @cached_property
+    def assets(self) -> dict[str, bytes]:
+        """Everything else, by path."""
+        return {path: content for path, content in self._files if not path.endswith(PAGE)}
+
+    @property
+    def _files(self) -> list[tuple[str, bytes]]:
+        files = (item for bundle in self.bundles for item in bundle.items())
+        return sorted(item for item in files if not item[0].startswith(KEPT))
+
+
+PAGE = ".html"
+"""Ending of pages."""
 
 
 def build(boards: Sequence[BoardData], base_url: str = "", cache: Cache | None = None) -> Snapshot:
@@ -34,24 +59,18 @@ def build(boards: Sequence[BoardData], base_url: str = "", cache: Cache | None =
 
     With a `cache`, boards that did not change since it was filled are taken from there.
     """
-    assets = static_files()
-    pages: dict[str, str] = {}
-    names = slugs(boards)
-    views = [board_view(data, slug) for data, slug in zip(boards, names, strict=True)]
-    parts = []
-    for made in assembled(boards, names, base_url, cache):
-        pages |= made.pages
-        assets |= made.assets
-        parts.append(made.part)
-    files, links = downloads.edition_files(boards, base_url, parts)
-    assets |= files
-    questions = [found for view in views if (found := question(view)) is not None]
-    pages["index.html"] = render("front.html", "index.html", views=views, questions=questions, downloads=links)
-    pages["methods/index.html"] = render(
-        "methods.html", "methods/index.html", metrics=methods.used(views), rules=methods.rules(views), views=views
-    )
-    pages["about/index.html"] = render("about.html", "about/index.html", views=views)
-    return Snapshot(dict(sorted(pages.items())), dict(sorted(assets.items())))
+
+    def whole(views: Sequence[BoardView], parts: Sequence[Part]) -> dict[str, bytes]:
+        files, links = downloads.edition_files(boards, base_url, parts)
+        questions = [found for view in views if (found := question(view)) is not None]
+        front = render("front.html", "index.html", views=views, questions=questions, downloads=links)
+        metrics, rules = methods.used(views), methods.rules(views)
+        defined = render("methods.html", "methods/index.html", metrics=metrics, rules=rules, views=views)
+        about = render("about.html", "about/index.html", views=views)
+        pages = {"index.html": front, "methods/index.html": defined, "about/index.html": about}
+        return {**static_files(), **files, **{path: text.encode() for path, text in pages.items()}}
+
+    return Snapshot(assembled(boards, slugs(boards), base_url, cache, whole))
 
 
 def editions_page(editions: Sequence[Mapping[str, Any]], changes: Mapping[str, Sequence[str]] | None = None) -> str:

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date as Date
 from functools import cache
 from pathlib import Path
@@ -31,11 +33,13 @@ from benchmark import atomic
 from benchmark.errors import DataError, InfrastructureError, UsageError
 from leaderboard import crate, embargo, exports, feed, history, pages, writing
 from leaderboard.assembly import no_collection
-from leaderboard.cache import Cache
+from leaderboard.bundle import Rotten
+from leaderboard.cache import Cache, code
 from leaderboard.citation import checked_base
 from leaderboard.pages import Snapshot
 from leaderboard.records import BoardData, CanaryCase, Published
 from leaderboard.views import slugs
+from leaderboard.writing import Written
 
 NEWEST = "newest.json"
 """At the root of the site: the id of the newest edition, and the hashes of the pages at the front."""
@@ -77,20 +81,55 @@ def parsed_date(date: str) -> Date:
 
 
 def _publish(site: Path, boards: Sequence[BoardData], date: str, base_url: str | None, ledger_head: str) -> Published:
+    cache = Cache(site.parent / f".{site.name}.cache")
+    try:
+        return _published(site, boards, date, base_url, ledger_head, cache)
+    except Rotten:
+        # What was kept is of use only as long as it is what it was. Everything is made anew, once.
+        cache.clear()
+        return _published(site, boards, date, base_url, ledger_head, cache)
+
+
+def _published(
+    site: Path, boards: Sequence[BoardData], date: str, base_url: str | None, ledger_head: str, cache: Cache
+) -> Published:
     _sweep(site)
-    known = _editions(site)
+    known, state = _editions(site)
     if base_url is None:
         base_url = known[-1].get("base_url", "") if known else ""
-    snapshot = pages.build(boards, base_url, Cache(site.parent / f".{site.name}.cache"))
+    snapshot = pages.build(boards, base_url, cache)
     content = digest(snapshot)
     edition = next((item["id"] for item in known if item["content"] == content), None)
+    if edition is not None and (front := cache.stands(_stand_key(content, state))) and _stands(site, front):
+        return Published(edition, site / "index.html", False)
     changed = edition is None
     if edition is None:
         edition = f"{date}-{content[:HASH_DIGITS]}"
-        _write_edition(site / "editions" / edition, snapshot, boards, edition, content, known, base_url, ledger_head)
-        known = _editions(site)
-    changed |= _write_front(site, snapshot, edition, known)
+        target = site / "editions" / edition
+        written = _write_edition(target, site, snapshot, boards, edition, content, known, base_url, ledger_head)
+        known, state = _editions(site)
+    else:
+        written = writing.everything(snapshot, edition, None, site)
+    changed |= _write_front(site, written, edition, known)
+    cache.stand(_stand_key(content, state), written.front)
     return Published(edition, site / "index.html", changed)
+
+
+def _stand_key(content: str, state: str) -> str:
+    """What stands at the front follows from this: the content of the edition shown, all editions' records, and the code."""
+    return hashlib.sha256(f"{content} {state} {code()}".encode()).hexdigest()
+
+
+def _stands(site: Path, front: Mapping[str, str]) -> bool:
+    """Whether the front is what it was made to be: every page, and none that is of no edition."""
+    for path, sha in front.items():
+        try:
+            content = (site / path).read_bytes()
+        except OSError:
+            return False
+        if hashlib.sha256(content).hexdigest() != sha:
+            return False
+    return not _stale(site, front)
 
 
 def digest(snapshot: Snapshot) -> str:
@@ -99,15 +138,15 @@ def digest(snapshot: Snapshot) -> str:
     Parquet files are left out: what they hold is in other files too, and their bytes name the version of the library.
     """
     total = hashlib.sha256()
-    files = {path: text.encode("utf-8") for path, text in snapshot.pages.items()} | dict(snapshot.assets)
-    for path, data in sorted(files.items()):
+    for path, sha in snapshot.hashes.items():
         if not path.endswith(".parquet"):
-            total.update(f"{path} {hashlib.sha256(data).hexdigest()}\n".encode())
+            total.update(f"{path} {sha}\n".encode())
     return total.hexdigest()
 
 
 def _write_edition(
     target: Path,
+    site: Path,
     snapshot: Snapshot,
     boards: Sequence[BoardData],
     edition: str,
@@ -115,8 +154,7 @@ def _write_edition(
     known: Sequence[Mapping[str, Any]],
     base_url: str,
     ledger_head: str,
-) -> None:
-    files = writing.shared(snapshot, edition)
+) -> Written:
     named = list(zip(slugs(boards), boards, strict=True))
     record: dict[str, Any] = {
         "schema_version": 2,
@@ -131,17 +169,17 @@ def _write_edition(
     }
     if ledger_head:
         record["ledger_head"] = ledger_head
-    # What follows from the files and from the edition before: it is no part of the content that gives the id.
-    if known:
-        files["changes.json"] = history.change_bytes(history.change(known[-1], record))
     with atomic.folder(target) as folder:
-        hashes = writing.rows(folder, snapshot, edition)
-        # The crate names the folder of rows, not what is in it.
-        known_files = files | dict.fromkeys(hashes, b"")
-        files[crate.NAME] = crate.metadata(edition, [(slug, data.board) for slug, data in named], known_files, base_url)
-        hashes |= writing.write(folder, sorted(files.items()))
-        record["files"] = dict(sorted(hashes.items()))
+        written = writing.everything(snapshot, edition, folder, site)
+        if known:
+            # What follows from the edition before is no part of the content that gives the id.
+            changes = history.change_bytes(history.change(known[-1], record))
+            writing.write(folder, [("changes.json", changes)], written)
+        metadata = crate.metadata(edition, [(slug, data.board) for slug, data in named], written.files, base_url)
+        writing.write(folder, [(crate.NAME, metadata)], written)
+        record["files"] = {path: sha for path, (sha, _) in sorted(written.files.items())}
         atomic.write_json(folder / "edition.json", sealed(record))
+    return written
 
 
 @cache
@@ -166,50 +204,56 @@ def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**bare, "seal": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _editions(site: Path) -> list[Mapping[str, Any]]:
-    """All editions, oldest first. An edition folder appears whole or not at all, so its record must be readable."""
+def _editions(site: Path) -> tuple[list[Mapping[str, Any]], str]:
+    """All editions, oldest first, and a hash of their records.
+
+    An edition folder appears whole or not at all, so its record must be readable.
+    """
     found = []
+    state = hashlib.sha256()
     for path in sorted((site / "editions").glob("[!.]*/edition.json")):
         try:
-            record = json.loads(path.read_text("utf-8"))
+            content = path.read_bytes()
+            state.update(hashlib.sha256(content).digest())
+            record = json.loads(content)
             if record["id"] != path.parent.name or not re.fullmatch(r"\d{4}-\d\d-\d\d-[0-9a-f]+", record["id"]):
                 raise ValueError(f"it calls itself {record['id']!r}")
             found.append((int(record["number"]), record["id"], record["content"], record["boards"], record))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError("record_invalid", f"{path}: {error}", action="Put the edition back from a copy.") from error
-    return [record for *_, record in sorted(found, key=lambda item: item[:2])]
+    return [record for *_, record in sorted(found, key=lambda item: item[:2])], state.hexdigest()
 
 
-def _write_front(site: Path, snapshot: Snapshot, edition: str, known: Sequence[Mapping[str, Any]]) -> bool:
-    """Make the front show `edition`; whether a byte changed. The front page itself comes last."""
-    front = {path: pages.fill(text, path, edition, front=True) for path, text in snapshot.pages.items()}
+def _write_front(site: Path, written: Written, edition: str, known: Sequence[Mapping[str, Any]]) -> bool:
+    """Make the front show `edition`, whose pages lie ready; whether a byte changed. The front page itself comes last."""
     changes = {id: history.sentences(change) for id, change in history.changes(known).items()}
     listing = pages.editions_page([*reversed(known)], changes)
-    front["editions/index.html"] = pages.fill(listing, "editions/index.html", edition, front=True)
-    front |= _gone(front, edition, known)
-    front[feed.PATH] = feed.atom(known, changes, known[-1].get("base_url", ""))
+    others = {"editions/index.html": pages.fill(listing, "editions/index.html", edition, front=True)}
+    others |= _gone(written.front, edition, known)
+    others[feed.PATH] = feed.atom(known, changes, known[-1].get("base_url", ""))
+    for path, page in others.items():
+        writing.ready(site, path, page, written)
     newest = {
         "edition": edition,
         "path": f"editions/{edition}/index.html",
-        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(front.items())},
+        "files": dict(sorted(written.front.items())),
     }
-    front[NEWEST] = exports.json_bytes(sealed(newest))
+    writing.ready(site, NEWEST, exports.json_bytes(sealed(newest)), written)
     # New pages come before old ones that will link to them; then what is linked to comes before what links to it:
     # submissions, tasks, the front page. New pages link to each other, but no reader is led to any before all are there.
-    order = sorted(front, key=lambda p: ((site / p).is_file(), -p.count("/"), p == "index.html", p))
-    new = [(site / path, front[path]) for path in order if _differs(site / path, front[path])]
-    atomic.write_many(new)
-    changed = bool(new)
-    for old in _stale(site, front):
+    order = sorted(written.new, key=lambda p: ((site / p).is_file(), -p.count("/"), p == "index.html", p))
+    atomic.place_many([site / path for path in order])
+    stale = _stale(site, written.front)
+    for old in stale:
         old.unlink()
-        changed = True
-    for folder in sorted((p for p in (site / "tasks").rglob("*") if p.is_dir()), reverse=True):
-        if not any(folder.iterdir()):
-            folder.rmdir()
-    return changed
+    for folder, below, _ in os.walk(site / "tasks", topdown=False):
+        for name in below:
+            with suppress(OSError):  # there is something in it
+                os.rmdir(f"{folder}/{name}")  # noqa: PTH106 - thousands of these
+    return bool(order or stale)
 
 
-def _gone(front: Mapping[str, bytes], edition: str, known: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+def _gone(front: Container[str], edition: str, known: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
     """Pages that were at the front once and that the newest edition does not have: they lead to the last edition that has them."""
     last = {path: record["id"] for record in known for path in record.get("files", {}) if path.endswith(".html")}
     return {
@@ -219,28 +263,28 @@ def _gone(front: Mapping[str, bytes], edition: str, known: Sequence[Mapping[str,
     }
 
 
-def _differs(path: Path, data: bytes) -> bool:
-    return not path.is_file() or path.read_bytes() != data
-
-
-def _stale(site: Path, front: Mapping[str, bytes]) -> Iterator[Path]:
+def _stale(site: Path, front: Container[str]) -> list[Path]:
     """What no edition has put below `tasks`."""
-    for path in sorted((site / "tasks").rglob("*")):
-        if path.is_file() and path.relative_to(site).as_posix() not in front:
-            yield path
+    return [site / path for path in _below(site, "tasks") if path not in front]
+
+
+def _below(site: Path, top: str) -> Iterator[str]:
+    """Paths of all files below a folder of the site."""
+    cut = len(f"{site}/")
+    for folder, _, names in os.walk(site / top):
+        yield from (f"{folder[cut:]}/{name}" for name in names)
 
 
 def _sweep(site: Path) -> None:
     """Remove what a killed run left behind."""
-    for path in [
-        *site.glob(".*.partial"),
-        *(site / "editions").glob(".*.partial"),
-        *site.glob("[!e.]*/**/.*.partial"),
-    ]:
+    for path in [*site.glob(".*.partial"), *(site / "editions").glob(".*.partial")]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
+    for top in sorted(path.name for path in site.glob("[!e.]*/")):
+        for left in [path for path in _below(site, top) if re.search(r"/\.[^/]*\.partial$", path)]:
+            (site / left).unlink()
 
 
 __all__ = ["BoardData", "CanaryCase", "Published", "digest", "parsed_date", "publish"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,25 +38,36 @@ class Tables:
         return column[~self.failed[row] & ~np.isnan(column)]
 
 
-def tables_of(data: BoardData) -> Tables:
-    """Put the score tables into one array; cases that no listing names come last."""
+def tables_of(
+    data: BoardData, scores: Mapping[str, Sequence[Score]] | None = None, names: Mapping[str, str] | None = None
+) -> Tables:
+    """Put the score tables into one array; cases that no listing names come last.
+
+    With `scores`, those are taken, under the ids that `names` gives to the cases.
+    """
     board = data.board
+    scores = data.scores if scores is None else scores
     known = [case.id for case in data.cases]
-    further = sorted({s.case for row in board.rows for s in data.scores.get(row.method.name, ())} - set(known))
-    cases = {id: i for i, id in enumerate([*known, *further])}
+    if names is None:
+        names = {s.case: s.case for row in board.rows for s in scores.get(row.method.name, ())}
+    further = sorted({names[s.case] for row in board.rows for s in scores.get(row.method.name, ())} - set(known))
+    order = {id: i for i, id in enumerate([*known, *further])}
+    cases = {id: order[name] for id, name in names.items() if name in order}
     metrics = {metric.id: i for i, metric in enumerate(board.metrics)}
-    values = np.full((len(board.rows), len(cases), len(metrics)), np.nan)
-    failed = np.zeros((len(board.rows), len(cases)), bool)
+    values = np.full((len(board.rows), len(order), len(metrics)), np.nan)
+    failed = np.zeros((len(board.rows), len(order)), bool)
     for r, row in enumerate(board.rows):
-        flat, bad = _flat(data.scores.get(row.method.name, ()), cases, metrics)
-        values[r] = np.reshape(flat, (len(cases), len(metrics)))
+        flat, bad = _flat(scores.get(row.method.name, ()), cases, len(order), metrics)
+        values[r] = np.reshape(flat, (len(order), len(metrics)))
         failed[r, bad] = True
-    return Tables(tuple(cases), values, failed)
+    return Tables(tuple(order), values, failed)
 
 
-def _flat(table: Sequence[Score], cases: dict[str, int], metrics: dict[str, int]) -> tuple[list[float], list[int]]:
+def _flat(
+    table: Sequence[Score], cases: Mapping[str, int], count: int, metrics: Mapping[str, int]
+) -> tuple[list[float], list[int]]:
     width = len(metrics)
-    flat = [float("nan")] * (len(cases) * width)
+    flat = [float("nan")] * (count * width)
     bad = []
     for score in table:
         status = score.status

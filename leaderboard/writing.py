@@ -1,67 +1,101 @@
-"""The files of an edition, filled in and written; where there are many, by several processes.
-
-Rows make up nearly all files of a large edition, and no other file needs their bytes, so they are written apart.
-"""
+"""The files of an edition, filled in and written, and its pages as they stand at the front; by several processes where there are many."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark import atomic
 from leaderboard import downloads, forks
+from leaderboard.bundle import KEPT, Bundle
 from leaderboard.marks import fill
-from leaderboard.pages import Snapshot
-
-ROWS = "/submissions/"
-"""Part of the path of every file of a row."""
+from leaderboard.pages import PAGE, Snapshot
 
 MANY = 2000
 """Files from which further processes are worth their start."""
 
 
-def shared(snapshot: Snapshot, edition: str) -> dict[str, bytes]:
-    """All files but those of rows, with their marks filled in."""
-    paths = [path for path in (*snapshot.pages, *snapshot.assets) if ROWS not in path]
-    return dict(_filled(snapshot, edition, paths))
+@dataclass
+class Written:
+    """What was written."""
+
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """sha256 and length of each file of the edition, by path."""
+    front: dict[str, str] = field(default_factory=dict)
+    """sha256 of each of its pages at the front, by path."""
+    new: list[str] = field(default_factory=list)
+    """Those that are not there yet, or otherwise; each lies ready beside its place."""
+
+    def add(self, other: Written) -> None:
+        """Take in what another process wrote."""
+        self.files |= other.files
+        self.front |= other.front
+        self.new += other.new
 
 
-def rows(folder: Path, snapshot: Snapshot, edition: str) -> dict[str, str]:
-    """Write the files of all rows below `folder`; their sha256 by path."""
-    paths = sorted(path for path in (*snapshot.pages, *snapshot.assets) if ROWS in path)
-    count = forks.cores() if len(paths) >= MANY else 1
-    parts = [paths[len(paths) * i // count : len(paths) * (i + 1) // count] for i in range(count)]
+def everything(snapshot: Snapshot, edition: str, folder: Path | None, site: Path) -> Written:
+    """Write all files below `folder` (None: they are there) and lay the pages of the front ready below `site`.
 
-    def part(number: int) -> dict[str, str]:
-        return write(folder, _filled(snapshot, edition, parts[number]))
+    The files are on disk once the folder is put in place, the pages once they are.
+    """
+    parts = snapshot.bundles
 
-    hashes: dict[str, str] = {}
-    for found in forks.each(part, count) if count > 1 else [part(0)]:
-        hashes |= found
-    return hashes
+    def part(number: int) -> Written:
+        return _part(parts[number], edition, folder, site)
 
-
-def write(folder: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """Write files by path below `folder`; their sha256. They are on disk once the folder is put in place."""
-    hashes: dict[str, str] = {}
-    made: set[str] = set()
-    for path, data in files:
-        above = path.rpartition("/")[0]
-        if above not in made:
-            (folder / above).mkdir(parents=True, exist_ok=True)
-            made.add(above)
-        with open(f"{folder}/{path}", "wb") as handle:  # noqa: PTH123 - tens of thousands of these
-            handle.write(data)
-        hashes[path] = hashlib.sha256(data).hexdigest()
-    return hashes
+    total = Written()
+    several = len(snapshot.hashes) >= MANY and forks.cores() > 1
+    for written in forks.each(part, len(parts)) if several else map(part, range(len(parts))):
+        total.add(written)
+    return total
 
 
-def _filled(snapshot: Snapshot, edition: str, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    for path in paths:
-        text = snapshot.pages.get(path)
-        if text is not None:
-            yield path, fill(text, path, edition, front=False)
+def _part(bundle: Bundle, edition: str, folder: Path | None, site: Path) -> Written:
+    made = Written()
+    above: set[str] = set()
+    for path, content in bundle.items():
+        if path.startswith(KEPT):
             continue
-        data = snapshot.assets[path]
-        marked = path.endswith(downloads.MARKED)
-        yield path, fill(data.decode("utf-8"), path, edition, front=False) if marked else data
+        page = path.endswith(PAGE)
+        if folder is not None:
+            data, sha = content, bundle.hashes[path]
+            if page or path.endswith(downloads.MARKED):
+                data = fill(content.decode(), path, edition, front=False)
+                sha = hashlib.sha256(data).hexdigest()
+            _write(folder, path, data, above)
+            made.files[path] = (sha, len(data))
+        if page:
+            ready(site, path, fill(content.decode(), path, edition, front=True), made)
+    return made
+
+
+def ready(site: Path, path: str, page: bytes, made: Written) -> None:
+    """Lay a page of the front ready, where another one stands or none; `made` takes note of it."""
+    target = site / path
+    made.front[path] = hashlib.sha256(page).hexdigest()
+    try:
+        same = target.read_bytes() == page
+    except OSError:
+        same = False
+    if not same:
+        atomic.write_partial(target, page)
+        made.new.append(path)
+
+
+def _write(folder: Path, path: str, data: bytes, above: set[str]) -> None:
+    parent = path.rpartition("/")[0]
+    if parent not in above:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+        above.add(parent)
+    with open(f"{folder}/{path}", "wb") as handle:  # noqa: PTH123 - tens of thousands of these
+        handle.write(data)
+
+
+def write(folder: Path, files: Iterable[tuple[str, bytes]], made: Written) -> None:
+    """Write further files by path below `folder`; `made` takes note of them."""
+    above: set[str] = set()
+    for path, data in files:
+        _write(folder, path, data, above)
+        made.files[path] = (hashlib.sha256(data).hexdigest(), len(data))
