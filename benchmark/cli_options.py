@@ -11,7 +11,7 @@ import typer
 
 from benchmark import console, dataset
 from benchmark.contract import Task
-from benchmark.errors import DataError
+from benchmark.errors import DataError, UsageError
 from benchmark.workplace import Workplace, default
 
 TaskDirs = Annotated[
@@ -26,6 +26,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 def workplace(path: Path | None) -> Workplace:
     """The folder that was named, or the default one."""
     return default() if path is None else Workplace(path)
+
+
+def existing(path: Path | None) -> Workplace:
+    """As `workplace`, for commands that only make sense where work has been done. Raises `UsageError('path')` where there is no such
+    folder: a mistyped one must not look like one in which all is well."""
+    place = workplace(path)
+    if not place.root.is_dir():
+        raise UsageError(
+            "path",
+            f"there is no work folder {place.root}",
+            expected="the folder of `radbench prepare`, `run` or `import`",
+            action="Name it with --work or $RADBENCH_WORK.",
+        )
+    return place
 
 
 def print_json(value: Any) -> None:

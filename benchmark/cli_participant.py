@@ -128,6 +128,8 @@ def submit(
     """Check a submission's manifest and image, and place them in the inbox of the organiser's next run."""
     from benchmark import inbox, submission
 
+    if not manifest.is_file():
+        raise UsageError("path", f"there is no file {manifest}", expected="a submission.toml")
     found = submission.load(manifest)
     folder = tasks.find(found.task, task_dirs or ())
     place = workplace(work)

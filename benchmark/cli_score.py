@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import atomic, cli_participant, console, dataset, secret, store, tasks
-from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
+from benchmark.cli_options import AsJson, TaskDirs, Work, existing, print_json, say, workplace
 from benchmark.cli_options import edition as edition_of
 from benchmark.contract import SPLITS, RunRecord, Score, Task
 from benchmark.dataset import Edition
@@ -234,7 +234,7 @@ def merge(
     from benchmark.federation import bundle, merging
     from benchmark.ledger import Ledger
 
-    place = workplace(work)
+    place = workplace(work) if bundles else existing(work)
     found = []
     for path in bundles or ():
         if shared_key is not None:
@@ -244,6 +244,8 @@ def merge(
     if not name:
         raise UsageError("bad_value", "no bundle and no --task", expected="BUNDLE… or --task")
     declared = tasks.find(name, task_dirs or ()).task
+    if not found and not merging.folder(place.store, name).is_dir():
+        raise UsageError("path", f"there is no bundle of {name} in {place.store}", expected="BUNDLE…")
     place.root.mkdir(parents=True, exist_ok=True)
     with lease.hold(place.root, "radbench merge"):
         result = merging.merge(found, declared, place.data, place.store, replace=replace)

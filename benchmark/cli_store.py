@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark import console, dataset, store, tasks
-from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, workplace
+from benchmark.cli_options import AsJson, TaskDirs, Work, existing, print_json, workplace
 from benchmark.contract import FEDERATED, RunRecord
 from benchmark.errors import DataError, RadbenchError, UsageError
 from benchmark.workplace import Workplace
@@ -245,7 +245,7 @@ def show(
     """Print what happened, oldest first."""
     from benchmark import ledger
 
-    path = workplace(work).ledger
+    path = existing(work).ledger
     if kind is not None and kind not in ledger.RECORDS:
         raise UsageError("unknown_name", f"--kind {kind}", expected=f"one of {', '.join(ledger.RECORDS)}")
     found = [
@@ -277,7 +277,7 @@ def verify_ledger(
     """Recompute the chain: every edit, removal, insertion and exchange is found; lines cut from the end by the heads noted before."""
     from benchmark import ledger
 
-    path = workplace(work).ledger
+    path = existing(work).ledger
     problems = ledger.verify(path, head or ())
     torn, count = ledger.torn_bytes(path), ledger.count(path)
     now = None

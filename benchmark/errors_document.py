@@ -80,6 +80,28 @@ Anything else is a bug in radbench (exit status 70): the message names a file wi
 """
 
 
+EXIT_CODES = """\
+## Exit codes
+
+One convention for all commands; scripts need no more. An error is one line on standard error, `TYPE error [CODE]: …`.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | done, and nothing is wrong with what was looked at |
+| 1 | looked, and a person must: `doctor` finds the machine unfit, `nightly` has something to say |
+| 2 | the call: what it names is not there (a task, a submission, a file, a work folder, or anything in it to work on), or is out of range |
+| 3 | the submission: of `try` and `run`, it failed or was refused; `submit` left nothing in the inbox |
+| 4 | the infrastructure: run it again when that is mended |
+| 5 | the data: an edition that is not prepared or is broken; a store, ledger, site, archive or bundle that is not what its hashes say |
+| 70 | a bug in radbench |
+| 130 | ended from outside, by Ctrl-C or TERM |
+| 141 | whoever read the output stopped reading |
+
+`radbench nightly` is for cron and answers with three: 0 nothing to say, 1 a person must look, 2 broke ([organisers.md](organisers.md));
+`nightly --dry-run` follows the table.
+"""
+
+
 def render(catalogue: Mapping[str, Mapping[str, Kind]] = CATALOGUE) -> str:
     """The page as Markdown, a table for each type."""
     rows = [
@@ -92,6 +114,7 @@ def render(catalogue: Mapping[str, Mapping[str, Kind]] = CATALOGUE) -> str:
         parts.append(f"## {group.title}: `{group.type.__name__}`\n")
         parts.append(f"{group.consequence}\n")
         parts.append(_table(kinds.values(), group))
+    parts.append(EXIT_CODES)
     return "\n".join(parts)
 
 

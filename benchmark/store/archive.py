@@ -31,6 +31,10 @@ from benchmark.store.schema import VERSION, open_store
 from benchmark.store.unpacking import LIST, Contents, refused, unpack
 
 
+MOST_NAMES = 20
+"""Names that an error lists."""
+
+
 class Exported(Record):
     """What `export` wrote."""
 
@@ -114,9 +118,7 @@ def export(
         ):
             runs.append(run)
     if not runs:
-        raise UsageError(
-            "unknown_name", f"the store has no run of {submission or task or 'anything'}", expected="a name on a board"
-        )
+        raise _nothing(root, task, edition, submission)
     chosen = {run.key for run in runs}
     scores = [
         path.parent.name
@@ -164,6 +166,17 @@ def export(
         keys=tuple(belongings.shown(name) for name in secret),
         embargoed=belongings.embargoed([*(run.method for run in runs), *(item.method for item in placements)]),
     )
+
+
+def _nothing(root: Path, task: str | None, edition: str | None, submission: str | None) -> UsageError:
+    wanted = [word for word in (submission, edition, task) if word is not None]
+    runs = [load_run(root, path.parent.name) for path in sorted(root.glob("runs/[!.]*/run.json"))]
+    held = {f"{run.task}/{run.edition}/{run.method.name}" for run in runs if run}
+    held |= {f"{item.task}/{item.edition}/{item.method.name}" for item in load_placements(root)}
+    if not held:
+        return UsageError("path", f"there is no run in {root}", expected="a work folder in which something was run")
+    found = f"the store has no run of {' on '.join(map(repr, wanted))}"
+    return UsageError("unknown_name", found, expected=f"what is in {', '.join(sorted(held)[:MOST_NAMES])}")
 
 
 def _write(target: Path, root: Path, contents: Contents, held: Mapping[str, bytes], mode: int) -> tuple[str, int]:
