@@ -20,8 +20,12 @@ from benchmark.statistics.bootstrap import BLOCK, THREADS, Resampling
 from benchmark.statistics.paired import ALPHA, PairedTest, by_unit, members
 
 Floats = NDArray[np.float64]
-HELD = 256 << 20
-"""Bytes of undecided deviates that may wait; where more do, draws are taken in parts."""
+HELD = 64 << 20
+"""Bytes of undecided deviates that may wait; where more would, draws are taken in parts."""
+WAITING = 0.02
+"""Share of the deviates for which room is made. Where more wait, the work is done again with half of the draws."""
+ENTRY = 16
+"""Bytes of one that waits."""
 SMALL = 30_000
 """Cases up to which sums of ranks are held in 32 bits: n (n + 1) must fit."""
 
@@ -48,7 +52,8 @@ def drawn_wins(
     pairs = teams * (teams - 1) // 2
     # Holm on 2·pairs one-sided tests: with k rejected, the next needs p ≤ α/(2·pairs − k), hence a deviate at least this large.
     needed = -ndtri(alpha / (2 * pairs - np.arange(pairs + 1)))
-    todo = [slice(0, sampling.draws)]
+    step = max(1, int(HELD / (ENTRY * WAITING * pairs * len(chosen))))
+    todo = [slice(start, min(start + step, sampling.draws)) for start in range(0, sampling.draws, step)]
     while todo:
         part = todo.pop()
         won = _wins(whole, counts[part], test, needed)
@@ -67,7 +72,7 @@ def _wins(losses: Floats, counts: Floats, test: PairedTest, needed: Floats) -> N
     draws, pairs = len(counts), len(needed) - 1
     # Some 8 MiB of deviates at a time, which stay near the processor.
     step = max(1, min(BLOCK // (64 * max(4 * units, draws) * metrics), -(-pairs // THREADS)))
-    room = max(HELD // (24 * THREADS), pairs * metrics if draws == 1 else 0)
+    room = max(HELD // (ENTRY * THREADS), pairs * metrics if draws == 1 else 0)
     across = Draws(counts) if test == "wilcoxon" else None
 
     def work(starts: Sequence[int]) -> tuple[NDArray[np.int32], tuple[NDArray[Any], ...]] | None:

@@ -62,7 +62,7 @@ def test_wins_in_blocks_are_the_same_wins(monkeypatch: pytest.MonkeyPatch) -> No
         with monkeypatch.context() as patch:
             patch.setattr(paired, "BLOCK", 8 * 80 * 2 * 5)
             patch.setattr(resampled, "BLOCK", 64 * 80 * 2 * 5)  # five pairs at a time
-            patch.setattr(resampled, "HELD", 24 * 2 * 3)  # three that wait
+            patch.setattr(resampled, "HELD", 16 * 2 * 3)  # three that wait
             parted = (
                 paired.wins(losses, sampling, testable, test),
                 resampled.drawn_wins(losses, sampling, testable, test),
