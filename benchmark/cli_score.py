@@ -96,6 +96,8 @@ def score(
         from benchmark.federation.bundle import check_site
 
         check_site(site)
+        if shared_key is not None:  # before anything is scored
+            _shared(shared_key)
         if predictions is not None and not submission:
             raise UsageError(
                 "bad_value", "--bundle without --submission", expected="the name of what made the predictions"
@@ -183,13 +185,24 @@ def _write(
 ) -> None:  # fmt: skip
     from benchmark.federation import bundle, making
 
+    if not key.exists():
+        say(f"a secret key is made, {key}: keep it, and never send it")
+    secret_key = secret.load_key(key)
+    agreed = None if shared is None else _shared(shared)
+    if agreed is not None and agreed.lower() in (secret_key.hex().encode(), secret_key):
+        raise UsageError(
+            "bad_value",
+            f"the shared key {shared} is this site's secret key",
+            expected="another one",
+            action="Agree on a key for this alone; with the secret one the organiser could guess ids of cases and try them.",
+        )
     found = making.make(
         task,
         edition,
         scores,
         parts,
         site=site,
-        key=secret.load_key(key),
+        key=secret_key,
         submission=submission,
         digest=digest,
         engine=engine,
@@ -204,16 +217,35 @@ def _write(
     console.out.print(f"{len(found.groups)} groups, {withheld} of them withheld", markup=False)
     if found.left_out:
         console.out.print(f"left out, since their values are not declared: {', '.join(found.left_out)}", markup=False)
-    if shared is not None:
+    if agreed is not None:
         signed = path.with_name(f"{path.name}.hmac")
-        atomic.write_text(signed, bundle.signature(path, _shared(shared)) + "\n")
+        atomic.write_text(signed, bundle.signature(path, agreed) + "\n")
         console.out.print(f"{signed} written", markup=False)
 
 
+SHARED_BYTES = (16, 4096)
+"""Bytes of a shared key, without space around them: fewer can be tried, and more are some other file."""
+
+
 def _shared(path: Path) -> bytes:
-    if not path.is_file():
-        raise UsageError("path", f"there is no key {path}", expected="a file that site and organiser both hold")
-    return path.read_bytes().strip()
+    """The key in that file. Raises `UsageError`: `path` where there is none that can be read, `bad_value` for one that is none."""
+    least, most = SHARED_BYTES
+    try:
+        with path.open("rb") as handle:
+            key = handle.read(most + 1).strip()
+    except OSError:
+        raise UsageError(
+            "path", f"there is no key {path}", expected="a file that site and organiser both hold"
+        ) from None
+    if not least <= len(key) <= most:
+        many = f"more than {most}" if len(key) > most else len(key)
+        raise UsageError(
+            "bad_value",
+            f"the shared key {path} has {many} bytes",
+            expected=f"{least} to {most}",
+            action="Make one with `openssl rand -hex 32`, and hand it over by another way than the bundles.",
+        )
+    return key
 
 
 def merge(
@@ -236,9 +268,13 @@ def merge(
 
     place = workplace(work) if bundles else existing(work)
     found = []
+    key = None if shared_key is None else _shared(shared_key)
     for path in bundles or ():
-        if shared_key is not None:
-            bundle.check_signature(path, path.with_name(f"{path.name}.hmac"), _shared(shared_key))
+        signed = path.with_name(f"{path.name}.hmac")
+        if key is not None:
+            bundle.check_signature(path, signed, key)
+        elif signed.exists():
+            say(f"{signed} was not looked at: --shared-key says under which key")
         found.append(bundle.read(path))
     name = task or (found[0].task if found else "")
     if not name:

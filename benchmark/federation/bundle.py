@@ -249,15 +249,18 @@ def _consistent(found: Bundle, path: Path) -> None:
 
 
 def signature(path: Path, key: bytes) -> str:
-    """HMAC-SHA256 of the file's bytes under a key that both sides hold."""
+    """HMAC-SHA256 of the file's bytes under a key that both sides hold. Raises `UsageError('path')` where there is no such file."""
+    if not path.is_file():
+        raise UsageError("path", f"{path} cannot be read", expected="a bundle of `radbench score --bundle`")
     return hmac.new(key, path.read_bytes(), hashlib.sha256).hexdigest()
 
 
 def check_signature(path: Path, signed: Path, key: bytes) -> None:
     """Raises `DataError('bundle_invalid')` where the file is not as somebody with that key signed it."""
+    made = signature(path, key)
     try:
         given = signed.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         raise DataError("bundle_invalid", f"there is no signature {signed}", expected="the file beside it") from None
-    if not hmac.compare_digest(given, signature(path, key)):
+    if not hmac.compare_digest(given, made):
         raise DataError("bundle_invalid", f"{path} is not what was signed with this key")

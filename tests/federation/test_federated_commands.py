@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from benchmark import dataset, loose, publishing, scoring, tasks
+from benchmark import dataset, loose, publishing, scoring, secret, tasks
 from benchmark.cli import app
 from benchmark.contract import Method, Task
-from benchmark.errors import RadbenchError
+from benchmark.errors import DataError, RadbenchError, UsageError
+from benchmark.federation import bundle
 from benchmark.ledger import Ledger
 from tests.federation.hospitals import Hospital
 
@@ -35,7 +36,7 @@ def scored(h: Hospital, root: Path, file: Path, *more: object) -> str:
 
 def test_from_sites_to_a_verified_site(north: Hospital, south: Hospital, root: Path, tmp_path: Path) -> None:
     shared, work = tmp_path / "shared.key", tmp_path / "organiser"
-    shared.write_text("between us\n")
+    shared.write_text("between us, and nobody else\n")
     for h in (north, south):
         said = scored(h, root, tmp_path / f"{h.name}.json", "--shared-key", shared)
         assert "withheld" in said and "left out, since their values are not declared: scanner" in said
@@ -114,3 +115,99 @@ def test_merge_without_anything(tmp_path: Path, root: Path) -> None:
         radbench("merge", "--tasks", root / "tasks", "--work", tmp_path)
     with pytest.raises(RadbenchError, match="there is no bundle of toy"):
         radbench("merge", "--task", "toy", "--tasks", root / "tasks", "--work", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has 0 bytes; expected 16 to 4096"),
+        (b" \n\t\n", "has 0 bytes"),
+        (b"short\n", "has 5 bytes"),
+        (b"x" * 5000, "has more than 4096 bytes"),
+        (None, "there is no key"),
+    ],
+    ids=["empty", "space alone", "short", "another file", "absent"],
+)
+def test_a_shared_key_that_is_none_is_refused_before_anything_is_done(
+    content: bytes | None, message: str, north: Hospital, task: Task, root: Path, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared.key"
+    if content is not None:
+        shared.write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=message):
+        scored(north, root, tmp_path / "north.json", "--shared-key", shared)
+    assert sorted(tmp_path.iterdir()) == before
+    bundle.write(north.bundle(task), tmp_path / "north.json")
+    # What an empty key gives is what anybody can make.
+    (tmp_path / "north.json.hmac").write_text(
+        bundle.signature(tmp_path / "north.json", (content or b"").strip()) + "\n"
+    )
+    with pytest.raises(UsageError, match=message):
+        radbench(
+            "merge",
+            tmp_path / "north.json",
+            "--shared-key",
+            shared,
+            "--tasks",
+            root / "tasks",
+            "--work",
+            tmp_path / "w",
+        )
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_sites_secret_key_is_not_shared(north: Hospital, root: Path, tmp_path: Path) -> None:
+    key = tmp_path / "site.key"
+    secret.load_key(key)
+    with pytest.raises(UsageError, match="is this site's secret key"):
+        scored(north, root, tmp_path / "north.json", "--key", key, "--shared-key", key)
+    assert not list(tmp_path.glob("north.json*"))
+
+
+def test_what_a_shared_key_shows(north: Hospital, task: Task, root: Path, tmp_path: Path) -> None:
+    file, work = tmp_path / "north.json", tmp_path / "organiser"
+    ours, other = tmp_path / "ours.key", tmp_path / "other.key"
+    ours.write_text("0123456789abcdef\n")
+    other.write_text("0123456789abcdeg\n")
+    scored(north, root, file, "--shared-key", ours)
+
+    def merge(*words: object) -> Result:
+        given = ["merge", file, "--tasks", root / "tasks", "--work", work, *words]
+        return CliRunner().invoke(app, [str(word) for word in given])
+
+    for words, message in (
+        (("--shared-key", other), "not what was signed with this key"),
+        (("--shared-key", tmp_path / "none.key"), "there is no key"),
+    ):
+        assert message in str(merge(*words).exception)
+    signed = file.with_name("north.json.hmac")
+    line = signed.read_bytes()
+    for damage in (b"", line[:-2], line.upper(), b"\xff\xfe", b"0" * 64):
+        signed.write_bytes(damage)
+        error = merge("--shared-key", ours).exception
+        assert isinstance(error, DataError) and error.code == "bundle_invalid", damage
+    signed.unlink()
+    assert "there is no signature" in str(merge("--shared-key", ours).exception)
+    assert not work.exists()
+    signed.write_bytes(line)
+    found = merge()  # who sends a signature wants it looked at
+    assert found.exit_code == 0 and "north.json.hmac was not looked at" in found.stderr
+    assert merge("--shared-key", ours).exit_code == 0
+
+
+def test_a_new_secret_key_is_said(north: Hospital, root: Path, tmp_path: Path) -> None:
+    words = [
+        "score",
+        "toy",
+        "--tasks",
+        root / "tasks",
+        "--data",
+        north.edition.root,
+        "--predictions",
+        north.root / "predictions",
+    ]
+    words += ["--bundle", tmp_path / "a.json", "--site", "north", "--submission", "magic", "--work", tmp_path / "w"]
+    first = CliRunner().invoke(app, [str(word) for word in words])
+    assert "a secret key is made" in first.stderr and "federation.key" in first.stderr
+    assert "a secret key is made" not in CliRunner().invoke(app, [str(word) for word in words]).stderr
