@@ -19,6 +19,8 @@ from typing import Any
 
 from benchmark.errors import InfrastructureError
 
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a disk says that did not keep what it was given; of a flush anything else is that there is none for folders here."""
 MANY = 100
 """From so many files on the whole system is flushed once, which is quicker than each file by itself."""
 
@@ -149,13 +151,16 @@ def _sync_files(paths: Sequence[Path | str]) -> None:
 
 
 def sync_folder(path: Path | str) -> None:
-    """Make a rename survive a power cut; file systems that cannot sync a folder are left alone."""
-    with contextlib.suppress(OSError):
+    """Make a rename survive a power cut; file systems that cannot sync a folder are left alone, a disk that refuses is not."""
+    try:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno in REFUSED:
+            raise
 
 
 def refusal(error: OSError, path: Path) -> Exception:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import errno
-import os
 import signal
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -300,15 +297,5 @@ def _fail(error: RadbenchError) -> NoReturn:
 
 
 def _bug(error: BaseException) -> NoReturn:
-    text = "".join(traceback.format_exception(error))
-    if os.environ.get("RADBENCH_DEBUG"):
-        console.err.print(text, markup=False)
-    else:
-        with tempfile.NamedTemporaryFile("w", prefix="radbench-bug-", suffix=".txt", delete=False) as handle:
-            handle.write(text)
-        console.err.print(
-            f"This is a bug in radbench ({type(error).__name__}: {error}); the details are in {handle.name}. "
-            "Please report it.",
-            markup=False,
-        )
+    console.print_bug(error)
     sys.exit(70)

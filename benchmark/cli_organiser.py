@@ -12,7 +12,7 @@ import typer
 
 from benchmark import console
 from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, workplace
-from benchmark.errors import UsageError
+from benchmark.errors import RadbenchError, UsageError
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="The organiser's settings (default: radbench.toml in --work).")
@@ -48,11 +48,20 @@ def nightly(
                 console.out.print(line, markup=False)
         return
     from benchmark.nightly import session
+    from benchmark.nightly.report import BROKE, text
 
-    with console.Bars() as bars:
-        report, error = session.hold(
-            around, say=lambda line: console.err.print(f"  {line}", markup=False), bars=bars.update
-        )
+    try:
+        with console.Bars() as bars:
+            report, error = session.hold(
+                around, say=lambda line: console.err.print(f"  {line}", markup=False), bars=bars.update
+            )
+    except RadbenchError:
+        raise
+    except Exception as fault:  # outside of what a report could tell
+        with console.unheard():
+            console.print_bug(fault)
+        console.drop_unheard()
+        sys.exit(BROKE)
     if report is None:
         assert error is not None
         console.err.print(f"{error.group} error [{error.code}]: {error.sentence}", markup=False)
@@ -62,8 +71,6 @@ def nightly(
         if as_json:
             print_json(report.model_dump(mode="json"))
         else:
-            from benchmark.nightly.report import text
-
             console.out.print(text(report), markup=False, end="")
             console.out.print(f"Report: {place.root / 'nights' / report.night}", markup=False)
     console.drop_unheard()

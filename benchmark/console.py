@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
@@ -110,6 +112,21 @@ def drop_unheard() -> None:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
+
+
+def print_bug(error: BaseException) -> None:
+    """A fault of radbench itself, in a sentence; its traceback goes into a file, or after it with RADBENCH_DEBUG."""
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("RADBENCH_DEBUG"):
+        err.print(text, markup=False)
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="radbench-bug-", suffix=".txt", delete=False) as handle:
+        handle.write(text)
+    err.print(
+        f"This is a bug in radbench ({type(error).__name__}: {error}); the details are in {handle.name}. "
+        "Please report it.",
+        markup=False,
+    )
 
 
 @contextlib.contextmanager

@@ -48,7 +48,8 @@ class Surroundings:
 
 
 def surroundings(work: Workplace, config: Config, extra: Sequence[Path] = ()) -> Surroundings:
-    """Find the tasks that take part. Raises `UsageError` for one that the configuration names and that does not exist."""
+    """Find the tasks that take part. Raises `UsageError` for a task or a reference model that the configuration names and that does
+    not exist."""
     paths = {path.name: path for path in tasks.folders(extra)}
     wanted = config.nightly.tasks
     named = [*(wanted or ()), *config.nightly.editions, *(_table(config) or ())]
@@ -59,6 +60,8 @@ def surroundings(work: Workplace, config: Config, extra: Sequence[Path] = ()) ->
             )
     if wanted is None:
         wanted = tuple(sorted(name for name in paths if sources.edition_names(work.data, name)))
+    for task, names in (_table(config) or {}).items():
+        _named(task, names)
     folders: dict[str, TaskFolder] = {}
     problems: dict[str, Problem] = {}
     for name in wanted:
@@ -172,17 +175,19 @@ def _baselines(config: Config, declared: Mapping[str, Task]) -> list[BaselineSta
     wanted, table = config.nightly.baselines, _table(config)
     found: list[BaselineState] = []
     for task in declared if wanted != "none" else ():
-        names = None if table is None else table.get(task, ())
-        try:
-            chosen = catalogue.baselines(task) if names is None else [catalogue.find(task, name) for name in names]
-        except RadbenchError as error:
-            raise UsageError(
-                "config", f"radbench.toml: nightly.baselines: {error.found}", expected=error.expected
-            ) from None
-        for baseline in chosen:
+        for baseline in catalogue.baselines(task) if table is None else _named(task, table.get(task, ())):
             if baseline.weights is None or baseline.weights.exists():
                 found.append(BaselineState(task, baseline.method, Image(baseline.digest, PROCESS_FLAGS)))
     return found
+
+
+def _named(task: str, names: Sequence[str]) -> list[catalogue.Baseline]:
+    try:
+        return [catalogue.find(task, name) for name in names]
+    except RadbenchError as error:
+        raise UsageError(
+            "config", f"radbench.toml: nightly.baselines: {error.found}", expected=error.expected
+        ) from None
 
 
 def _keys(folder: Path) -> frozenset[str]:

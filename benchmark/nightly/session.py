@@ -94,8 +94,8 @@ def _kept(report: NightReport, folder: Path) -> NightReport:
     try:
         with atomic.refusals(folder):
             morning.keep(report, folder)
-    except InfrastructureError as error:
-        line = f"The report could not be written: {error.sentence}"
+    except (InfrastructureError, OSError) as error:
+        line = f"The report could not be written: {getattr(error, 'sentence', error)}"
         code = max(report.exit_code, PERSON)
         return report.model_copy(update={"person": (*report.person, line), "exit_code": code})
     return report
