@@ -29,6 +29,7 @@ from benchmark import atomic, image
 from benchmark.contract import SPLITS, Case, DatasetInfo, Socket, Source, Split, Task
 from benchmark.errors import DataError, InfrastructureError, UsageError
 from benchmark.image import Volume
+from benchmark.pools import end_with_parent
 
 Content = Volume | dict[str, Any] | list[Any] | str | int | float | None
 """What a socket holds: a volume, or a JSON value."""
@@ -272,7 +273,8 @@ def _results(folder: Path, task: Task, plan: Plan, workers: int) -> Iterator[dic
         return
     # fork: third-party task folders, loaded from a path, are already imported in the children.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(workers, len(plan.cases)), mp_context=context) as pool:
+    count = min(workers, len(plan.cases))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=end_with_parent) as pool:
         futures = [pool.submit(_make_one, folder, task, planned, plan.compress) for planned in plan.cases]
         try:
             for future in futures:

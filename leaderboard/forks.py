@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
+from benchmark.pools import end_with_parent
+
 T = TypeVar("T")
 
 _WORK: list[Callable[[int], Any]] = []
@@ -30,7 +32,8 @@ def each(work: Callable[[int], T], count: int) -> Iterator[T]:
     """
     _WORK.append(work)
     try:
-        with ProcessPoolExecutor(min(cores(), count), mp_context=multiprocessing.get_context("fork")) as pool:
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(min(cores(), count), mp_context=context, initializer=end_with_parent) as pool:
             yield from pool.map(_numbered, range(count))
     finally:
         _WORK.pop()
