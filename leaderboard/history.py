@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from leaderboard.charts.svg import shorten
 from leaderboard.exports import finite, json_bytes
 from leaderboard.numbers import rank as shown_rank
 from leaderboard.records import BoardData
@@ -22,6 +23,10 @@ Kind = Literal["new", "gone", "moved", "changed", "revealed"]
 
 NEW_RUN, NEW_SCORER, NEW_DATA = "new run", "new scorer", "new data"
 NEW_RULES, NEW_VERSION, OTHERS = "new metrics or ranking rule", "new task version", "other submissions came or left"
+
+
+MANY = 12
+"""So many rows of a board are named in the sentences on what happened to it; `changes.json` has all."""
 
 
 @dataclass(frozen=True)
@@ -218,29 +223,45 @@ def sentences(found: Change) -> list[str]:
             for kind in ("new", "gone", "moved", "changed", "revealed")
         }
         if by_kind["new"]:
-            said.append(f"{name}: new: {_listed([_with_rank(row, row.rank_after) for row in by_kind['new']])}.")
+            said.append(f"{name}: new: {_some([_with_rank(row, row.rank_after) for row in by_kind['new']])}.")
         if by_kind["gone"]:
-            said.append(f"{name}: gone: {_listed([row.title for row in by_kind['gone']])}.")
-        for row in by_kind["moved"]:
+            said.append(f"{name}: gone: {_some([_short(row) for row in by_kind['gone']])}.")
+        for row in by_kind["moved"][:MANY]:
             why = f" ({_listed(row.reasons)})" if row.reasons else ""
             said.append(
-                f"{name}: {row.title} moved from rank {_rank(row.rank_before)} to {_rank(row.rank_after)}{why}."
+                f"{name}: {_short(row)} moved from rank {_rank(row.rank_before)} to {_rank(row.rank_after)}{why}."
             )
+        said += _further(name, by_kind["moved"], "moved")
         other = [row for row in by_kind["changed"] if set(row.reasons) - set(board.reasons) or not board.reasons]
-        for row in other:
+        for row in other[:MANY]:
             why = f" ({_listed(row.reasons)})" if row.reasons else ""
-            said.append(f"{name}: {row.title} has new numbers at rank {_rank(row.rank_after)}{why}.")
+            said.append(f"{name}: {_short(row)} has new numbers at rank {_rank(row.rank_after)}{why}.")
+        said += _further(name, other, "got new numbers at their ranks")
         for row in by_kind["revealed"]:
-            said.append(f"{name}: {row.title} is no longer anonymous.")
+            said.append(f"{name}: {_short(row)} is no longer anonymous.")
     return said
 
 
 def _with_rank(row: RowChange, rank: float | None) -> str:
-    return f"{row.title} (rank {_rank(rank)})"
+    return f"{_short(row)} (rank {_rank(rank)})"
+
+
+def _short(row: RowChange) -> str:
+    return shorten(row.title, 60)
+
+
+def _further(name: str, rows: Sequence[RowChange], did: str) -> list[str]:
+    more = len(rows) - MANY
+    return [f"{name}: {more} more row{'s' if more > 1 else ''} {did}."] if more > 0 else []
 
 
 def _rank(value: float | None) -> str:
     return "—" if value is None else shown_rank(value)
+
+
+def _some(items: Sequence[str]) -> str:
+    more = len(items) - MANY
+    return _listed([*items[:MANY], f"and {more} more"] if more > 0 else items)
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -65,10 +65,7 @@ def tick_row(axis: Axis, width: float, ticks: Sequence[tuple[float, str]] | None
     shown = axis.ticks() if ticks is None else ticks
     return el(
         "svg",
-        *(
-            text(axis.at(v), 11, label, "tick more" if i % 2 else "tick", "middle")
-            for i, (v, label) in enumerate(shown)
-        ),
+        *(text(axis.at(v), 11, label, "tick", "middle") for v, label in shown),
         class_="bar wide",
         view_box=f"0 0 {c(width)} 15",
         width=c(width),

@@ -112,7 +112,7 @@ def _heading(measure: Measure, more: str, less: str, *, vertical: bool = False) 
 
 
 def place_labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
-    """Offset and anchor of each label: right, left, above or below its sign, where it meets the fewest others."""
+    """Offset and anchor of each label: right, left, above or below its sign or in a corner, where it meets the fewest others."""
     boxes: list[tuple[float, float, float, float]] = [(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
     chosen = []
     for x, y, title in points:
@@ -122,6 +122,10 @@ def place_labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[float
             (-9.0, 4.0, "end", (x - 9 - wide, y - 8, x - 9, y + 6)),
             (0.0, -11.0, "middle", (x - wide / 2, y - 23, x + wide / 2, y - 9)),
             (0.0, 20.0, "middle", (x - wide / 2, y + 8, x + wide / 2, y + 22)),
+            (-9.0, -11.0, "end", (x - 9 - wide, y - 23, x - 9, y - 9)),
+            (-9.0, 20.0, "end", (x - 9 - wide, y + 8, x - 9, y + 22)),
+            (9.0, -11.0, "start", (x + 9, y - 23, x + 9 + wide, y - 9)),
+            (9.0, 20.0, "start", (x + 9, y + 8, x + 9 + wide, y + 22)),
         ]
         best = min(options, key=lambda option: _crowd(option[3], boxes))
         boxes.append(best[3])

@@ -65,6 +65,24 @@ def test_a_new_run_is_named_on_its_row_and_moves_others() -> None:
     ]
 
 
+def test_of_many_rows_the_first_are_named_and_the_others_counted() -> None:
+    old = record("e1", *(row(f"a{i}", i + 1) for i in range(30)))
+    new = record(
+        "e2", *(row(f"n{i}", i + 1) for i in range(20)), *(row(f"a{i}", i + 21) for i in range(29)),
+        row("a29", 50, values={"mae": 1.0}),
+    )  # fmt: skip
+    for item in new["boards"][0]["rows"][:1]:
+        item["title"] = "x" * 200
+    said = history.sentences(history.change(old, new))
+    assert said[0].startswith("T (d): new: " + "x" * 59 + "… (rank 1), N1 (rank 2), ")
+    assert said[0].endswith("N11 (rank 12), and 8 more.")
+    assert len(said) == 1 + history.MANY + 1
+    assert (
+        said[history.MANY].startswith("T (d): A11 moved from rank 12 to 32")
+        and said[-1] == "T (d): 18 more rows moved."
+    )
+
+
 @pytest.mark.parametrize(
     ("key", "reason"),
     [("scorer", history.NEW_SCORER), ("data_digest", history.NEW_DATA), ("rules", history.NEW_RULES),

@@ -105,7 +105,9 @@
     spots.forEach(function (s) {
       var w = 6.6 * s.label.textContent.length + 4, best = null;
       [[9, 4, "start", [s.x + 9, s.y - 8, s.x + 9 + w, s.y + 6]], [-9, 4, "end", [s.x - 9 - w, s.y - 8, s.x - 9, s.y + 6]],
-        [0, -11, "middle", [s.x - w / 2, s.y - 23, s.x + w / 2, s.y - 9]], [0, 20, "middle", [s.x - w / 2, s.y + 8, s.x + w / 2, s.y + 22]]
+        [0, -11, "middle", [s.x - w / 2, s.y - 23, s.x + w / 2, s.y - 9]], [0, 20, "middle", [s.x - w / 2, s.y + 8, s.x + w / 2, s.y + 22]],
+        [-9, -11, "end", [s.x - 9 - w, s.y - 23, s.x - 9, s.y - 9]], [-9, 20, "end", [s.x - 9 - w, s.y + 8, s.x - 9, s.y + 22]],
+        [9, -11, "start", [s.x + 9, s.y - 23, s.x + 9 + w, s.y - 9]], [9, 20, "start", [s.x + 9, s.y + 8, s.x + 9 + w, s.y + 22]]
       ].forEach(function (o) {
         var b = o[3], cost = 200 * (Math.max(0, 66 - b[0]) + Math.max(0, b[2] - 500) + Math.max(0, 16 - b[1]));
         boxes.forEach(function (c) {
