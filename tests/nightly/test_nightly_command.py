@@ -25,7 +25,8 @@ def radbench(*words: str, work: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_reference_models_a_night_that_is_ended_and_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_reference_models_a_night_that_is_ended_and_the_next(tmp_path: Path, sent: signal.Signals) -> None:
     assert radbench("prepare", "denoising", "--size", "32", work=tmp_path).returncode == 0
     (tmp_path / "radbench.toml").write_text(ONE_MODEL)
     plan = json.loads(radbench("nightly", "--dry-run", "--json", work=tmp_path).stdout)
@@ -38,7 +39,8 @@ def test_reference_models_a_night_that_is_ended_and_the_next(tmp_path: Path) -> 
     end = time.monotonic() + 60
     while not list(tmp_path.glob("store/runs/.*.partial/done/*.json")) and time.monotonic() < end:
         time.sleep(0.05)
-    ended.send_signal(signal.SIGTERM)
+    ended.send_signal(sent)
+    ended.send_signal(sent)  # as a terminal does that closes; the second must not break into the cleaning up
     out, err = ended.communicate(timeout=60)
     assert ended.returncode == 130, err
     assert "interrupted" in out and "1 × run: the night was ended while it was under way" in out
@@ -79,6 +81,15 @@ def test_a_wrong_configuration_names_the_key(tmp_path: Path, text: str, words: l
         around = gather.surroundings(work, config.load(tmp_path / "radbench.toml"))
         gather.gather(around, gather.datetime.now().astimezone())
     assert caught.value.code == "config" and all(word in caught.value.sentence for word in words), caught.value.sentence
+
+
+def test_a_reference_model_that_does_not_exist_is_a_wrong_call_and_no_fault_of_radbench(tmp_path: Path) -> None:
+    (tmp_path / "radbench.toml").write_text(
+        '[nightly]\ntasks = ["denoising"]\nbaselines = { denoising = ["clasical"] }'
+    )
+    done = radbench("nightly", work=tmp_path)
+    assert done.returncode == 2 and "usage error [config]" in done.stderr and "'clasical'" in done.stderr
+    assert not (tmp_path / "nights").exists()
 
 
 def test_a_configuration_that_was_named_must_be_there(tmp_path: Path) -> None:
