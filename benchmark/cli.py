@@ -25,7 +25,7 @@ from benchmark import (
     dataset,
     tasks,
 )
-from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, say, workplace
+from benchmark.cli_options import AsJson, TaskDirs, Work, existing, print_json, say, workplace
 from benchmark.errors import DataError, InfrastructureError, RadbenchError, UsageError
 
 app = typer.Typer(
@@ -145,7 +145,7 @@ def publish(
     """Build the static site from everything in the store that has been scored with the code and data of now."""
     from benchmark import publishing
 
-    place = workplace(work)
+    place = existing(work)
     when = date or datetime.date.today().isoformat()
     try:
         datetime.date.fromisoformat(when)
@@ -153,8 +153,8 @@ def publish(
         raise UsageError("bad_value", f"--date {when}", expected="a date such as 2026-01-31") from None
     entries = publishing.entries(tasks.load_all(task_dirs or ()), place.data, place.store)
     if not entries:
-        raise DataError(
-            "edition_missing", f"nothing in {place.store} has been scored yet", action="Run `radbench run TASK` first."
+        raise UsageError(
+            "path", f"nothing in {place.store} has been scored yet", action="Run `radbench run TASK` first."
         )
     published = publishing.publish_boards(entries, place.store, place.site, when, base_url)
     state = "new edition" if published.changed else "unchanged"
@@ -190,7 +190,9 @@ def verify(
     """
     from leaderboard import verification
 
-    place = workplace(work)
+    place = existing(work) if site is None else workplace(work)
+    if site is None and not any(place.site.glob("editions/[!.]*")):
+        raise UsageError("path", f"there is no edition in {place.site}", action="Run `radbench publish` first.")
     book = place.ledger if work is not None or site is None else None
     found = verification.verify(site or place.site, book)
     if as_json:

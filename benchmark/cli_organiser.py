@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from benchmark import console
-from benchmark.cli_options import AsJson, TaskDirs, Work, print_json, workplace
+from benchmark.cli_options import AsJson, TaskDirs, Work, existing, print_json
 from benchmark.errors import RadbenchError, UsageError
 
 ConfigFile = Annotated[
@@ -36,7 +36,7 @@ def nightly(
     from benchmark.nightly import config as settings
     from benchmark.nightly import gather, morning, plan
 
-    place = workplace(work)
+    place = existing(work)
     file = config or place.root / settings.FILE
     around = gather.surroundings(place, settings.load(file, required=config is not None), task_dirs or ())
     if dry_run:
@@ -89,7 +89,7 @@ def attempts(
     from benchmark.nightly import attempts as ledger
     from benchmark.nightly import outcomes
 
-    place = workplace(work)
+    place = existing(work)
     known = ledger.read(place)
     found = [a for a in known if ledger.concerns(a, who) and (task is None or a.task == task)]
     if not found:

@@ -78,7 +78,7 @@ def test_score_writes_the_table_and_the_summary(
         (["run", "mri_to_ct", "--data", "nothing"], 5, "radbench prepare mri_to_ct"),
         (["score", "mri_to_ct", "--predictions", "/nowhere", "--out", "x"], 2, "no folder"),
         (["score", "mri_to_ct", "--predictions", ".", "--out", "x", "--split", "tset"], 2, "train, val, canary, test"),
-        (["publish"], 5, "radbench run"),
+        (["publish"], 2, "radbench run"),
         (["publish", "--date", "yesterday"], 2, "2026-01-31"),
         (["train", "denoising", "unett"], 2, "did you mean 'unet'"),
         (["run", "denoising", "--baseline", "x"], 5, "prepare"),
