@@ -19,7 +19,7 @@ from benchmark.executor.admission import cores_here
 from benchmark.references import ReferenceCache
 from benchmark.tasks import TaskFolder
 from benchmark.workplace import Workplace
-from leaderboard.site import Published, publish
+from leaderboard.site import Published
 
 TASKS = ("mri_to_ct", "denoising", "segmentation", "nodule_detection")
 """What the demo shows."""
@@ -100,7 +100,7 @@ def run(
         entries.append((folder.task, edition, scored))
     date = datetime.date.today().isoformat()
     made = publishing.boards(entries, work.store, date)
-    return [data.board for data in made], publish(work.site, made, date=date)
+    return [data.board for data in made], publishing.publish_made(made, work.store, work.site, date)
 
 
 def _trained(

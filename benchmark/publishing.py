@@ -35,10 +35,16 @@ def publish_boards(
     Submissions under embargo on that day are anonymous in it. `base_url` is the site's address, for citations; None keeps the one
     that was last given. A new edition notes where the ledger beside the store ends. Raises `UsageError` for a bad date or address.
     """
+    return publish_made(boards(entries, root, date), root, site, date, base_url)
+
+
+def publish_made(
+    made: Sequence[BoardData], root: Path, site: Path, date: str, base_url: str | None = None
+) -> Published:
+    """As `publish_boards`, of boards that are made already. Every edition goes through here, so each notes where the ledger ends."""
     head = None
     with contextlib.suppress(DataError):  # a broken ledger is told by whoever writes or verifies it
         head = Ledger(Workplace(root.parent).ledger).head()
-    made = boards(entries, root, date)
     return publish(site, made, date=date, base_url=base_url, ledger_head=str(head) if head else "")
 
 
