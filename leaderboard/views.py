@@ -119,6 +119,9 @@ class Column:
     def text(self, value: float) -> str:
         return numbers.number(value, self.places)
 
+    def span(self, low: float, high: float) -> str:
+        return numbers.span(low, high, self.places)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -259,10 +262,15 @@ class BoardView:
     @cached_property
     def on(self) -> str:
         """What the numbers stand on, for captions: kind and edition of the data, and how many cases."""
+        return f"{self.data}, {self.cases}"
+
+    @cached_property
+    def cases(self) -> str:
+        """How many cases of which split: `24 test cases`."""
         n = self.board.dataset.counts.get(self.board.split)
         if n is None:
             n = max((a.n + a.n_excluded for row in self.board.rows for a in row.aggregates), default=0)
-        return f"{self.data}, {n} {self.split if n != 1 else self.split.replace('cases', 'case')}"
+        return f"{n} {self.split if n != 1 else self.split.replace('cases', 'case')}"
 
     @property
     def standing(self) -> str:

@@ -207,11 +207,28 @@ def test_a_subgroup_takes_the_place_of_all_cases(root: Path, tab: browser.Page) 
     wanted = boards.heads(canaries=0).board.rows[0].fairness.gap("sex", "mae").values[1].value
     tab.until(f"{value} === '{wanted:.1f}'")
     assert "Sex: male alone, n = 5" in tab.evaluate("document.querySelector('main').textContent")
+    caption = "document.querySelector('#board-caption').textContent"
+    assert "values over Sex: male alone, n = 5 of the 12 test cases, with" in tab.evaluate(caption)
     tab.evaluate(
         "(() => { const s = [...document.querySelectorAll('.tools select')].pop(); s.value = ''; s.dispatchEvent(new Event('change')); })()"
     )
     tab.until(f"{value} === '52.2'")
     assert tab.evaluate(HASH) == ""
+    assert "values over all 12 test cases, with" in tab.evaluate(caption)
+
+
+def test_a_comparison_shows_the_values_that_the_table_shows(root: Path, tab: browser.Page) -> None:
+    """Whichever comes first, the choice of rows or that of a subgroup: also from an address alone."""
+    tab.open(root / "tasks/mri_to_ct/index.html", fragment="compare=unet,gan&group=sex.1")
+    tab.until("document.querySelector('.compare caption').textContent.includes('Sex: male alone, n = 5')")
+    wanted = boards.heads(canaries=0).board.rows[0].fairness.gap("sex", "mae").values[1].value
+    first = "document.querySelector('.compare tbody td').firstChild.textContent"
+    assert tab.evaluate(first) == f"{wanted:.1f}"
+    tab.evaluate(
+        "(() => { const s = [...document.querySelectorAll('.tools select')].pop(); s.value = ''; s.dispatchEvent(new Event('change')); })()"
+    )
+    tab.until(f"{first} === '52.2'")
+    assert "Values over all cases" in tab.evaluate("document.querySelector('.compare caption').textContent")
 
 
 def test_the_script_draws_bars_where_the_page_drew_them(root: Path, tab: browser.Page) -> None:

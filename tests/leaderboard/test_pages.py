@@ -187,7 +187,7 @@ def test_task_page_says_what_the_numbers_are(trees: dict[str, Tree]) -> None:
         "Mean absolute difference over the mask.", "Wang et al.", "2000 HU", "profile = synthrad2023", "CC0-1.0",
         "600 s, 8192 MiB", "Claims on other data", "None of these figures was measured here", "the order of the first two",
         "radbench 0.1.0", "window −1000 to 1600 HU", "BCa, 10,000 draws",
-        "on phantom data (edition phantom-1), 12 test cases: values over all cases, with 95\u00a0% intervals",
+        "on phantom data (edition phantom-1): values over all 12 test cases, with 95\u00a0% intervals",
     ):  # fmt: skip
         assert wanted in text, wanted
     assert "A. Author, 2015" in trees["tasks/denoising/index.html"].root.words()

@@ -49,7 +49,8 @@
     ["Metric", title(a), title(b), "Difference", "Better case by case"].forEach(function (text, i) {
       top.appendChild(make("th", { scope: "col", class: i ? "num" : "", text: text }));
     });
-    out.appendChild(make("caption", { text: "Values over the cases with interval; the difference is the first less the second" }));
+    out.appendChild(make("caption", { text: "Values over " + (board.shown ? board.shown.title + " alone, n = " + board.shown.n : "all cases")
+      + ", with intervals; the difference is the first less the second" + (board.shown ? "; case by case over all cases" : "") }));
     out.appendChild(make("thead", {}, [top]));
     out.appendChild(rowsOut);
     metrics.forEach(function (h) {
@@ -94,6 +95,7 @@
     }, function () { perCase = null; });
   }
 
+  document.addEventListener("radbench:values", compare);
   board.panel = panel;
   board.picks = picks;
   board.addPicks = addPicks;

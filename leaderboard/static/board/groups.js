@@ -8,7 +8,8 @@
   var note = board.note = radbench.dom.make("p", { class: "small", role: "status" });
   note.hidden = true;
   var groups = board.tools.dataset.groups ? JSON.parse(board.tools.dataset.groups) : [];
-  var original = {};
+  var original = {}, scope = board.table.querySelector("caption .scope"), scopeOfAll = scope ? scope.textContent : "";
+  board.shown = null; // the group whose values are in the table; none: all cases
 
   function subgroup() {
     var chosen = groups.filter(function (g) { return g.id === state.group; })[0];
@@ -19,12 +20,19 @@
         return [c.dataset.value, c.dataset.low, c.dataset.high];
       });
     });
-    if (!chosen) { put(original); note.hidden = true; return Promise.resolve(); }
+    if (!chosen) { show(null); put(original); note.hidden = true; return Promise.resolve(); }
     return radbench.load(chosen.id, board.tools.dataset.base + chosen.file).then(function (data) {
+      show(chosen);
       put(data);
       note.hidden = false;
       note.textContent = "Shown: " + chosen.title + " alone, n = " + chosen.n + ". Ranks and ties are those over all cases.";
     });
+  }
+
+  // The caption must not say "all cases" above the numbers of a few.
+  function show(chosen) {
+    board.shown = chosen;
+    if (scope) scope.textContent = chosen ? chosen.title + " alone, n = " + chosen.n + " of the " + scope.dataset.on : scopeOfAll;
   }
 
   function put(values) {
