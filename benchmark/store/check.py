@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from benchmark.contract import Record, RunRecord
+from benchmark.contract import Record
 from benchmark.errors import DataError
 from benchmark.store import manifest
 from benchmark.store.keys import KEY_LENGTH
@@ -24,6 +24,8 @@ LOCK = re.compile(r"^\..+\.lock$")
 EMBARGO_KEY = "embargo.key"
 """The key of pseudonyms; whether it is one is for who uses it to say."""
 Progress = Callable[[int, int], None]
+Board = tuple[str, str]
+"""Task and edition: what is remembered of a run, for the scores and placements that name it."""
 
 
 class Finding(Record):
@@ -79,19 +81,19 @@ def check(root: Path, *, content: bool = True, progress: Progress | None = None)
         findings.append(Finding(level="note", where=".", text=text))
     runs, scores = _folders(root, "runs", findings), _folders(root, "scores", findings)
     seen = _Seen(layout, content)
-    records: dict[str, RunRecord] = {}
+    boards: dict[str, Board] = {}
     for number, folder in enumerate([*runs, *scores], 1):
         where = folder.relative_to(root).as_posix()
-        texts = seen.run(root, folder, records) if folder in runs else seen.score(root, folder, records)
+        texts = seen.run(root, folder, boards) if number <= len(runs) else seen.score(root, folder, boards)
         findings += [Finding(level="problem", where=where, text=text) for text in texts]
         if progress:
             progress(number, len(runs) + len(scores))
     placements = sorted((root / "submissions").rglob("*")) if (root / "submissions").exists() else []
     files = [path for path in placements if not path.is_dir() or path.is_symlink()]
     for path in files:
-        findings += _placement(root, path, records)
+        findings += _placement(root, path, boards)
     findings += [Finding(level="problem", where=PINS, text=text) for text in _pins(root)]
-    findings += _reproductions(root, records)
+    findings += _reproductions(root, boards)
     known = {"runs", "scores", "submissions", "reproductions", "bundles", PINS, EMBARGO_KEY, NAME}
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.name not in known and not path.name.startswith("."):
@@ -142,7 +144,7 @@ class _Seen:
         self.layout, self.content = layout, content
         self.files = self.bytes = self.keys = 0
 
-    def run(self, root: Path, folder: Path, records: dict[str, RunRecord]) -> Iterator[str]:
+    def run(self, root: Path, folder: Path, boards: dict[str, Board]) -> Iterator[str]:
         yield from self._files(folder)
         try:
             record, payload = load_run(root, folder.name), manifest.load_payload(folder)
@@ -152,7 +154,7 @@ class _Seen:
         if record is None:
             yield "has no run.json"
             return
-        records[folder.name] = record
+        boards[folder.name] = (record.task, record.edition)
         if record.key != folder.name:
             yield f"holds the run {record.key}"
         if payload is not None:
@@ -161,7 +163,7 @@ class _Seen:
             if payload.get("cases") != [case.case for case in record.cases]:
                 yield f"its cases are not those that its key was made of ({manifest.KEY})"
 
-    def score(self, root: Path, folder: Path, records: dict[str, RunRecord]) -> Iterator[str]:
+    def score(self, root: Path, folder: Path, boards: dict[str, Board]) -> Iterator[str]:
         yield from self._files(folder)
         try:
             record, payload = load_score(root, folder.name), manifest.load_payload(folder)
@@ -173,10 +175,11 @@ class _Seen:
             return
         if record.key != folder.name:
             yield f"holds the score {record.key}"
-        if record.run not in records:
+        ran = boards.get(record.run)
+        if ran is None:
             yield f"is the score of run {record.run}, which is not there"
-        elif (record.task, record.edition) != (records[record.run].task, records[record.run].edition):
-            yield f"is for {record.task}/{record.edition}, and its run for {records[record.run].task}/{records[record.run].edition}"
+        elif (record.task, record.edition) != ran:
+            yield f"is for {record.task}/{record.edition}, and its run for {'/'.join(ran)}"
         if payload is not None:
             self.keys += 1
             yield from _payload_of(folder.name, payload, {"run": record.run, "scorer": record.scorer})
@@ -219,7 +222,7 @@ def _tables(root: Path, folder: Path, record: ScoreRecord) -> Iterator[str]:
         yield error.found
 
 
-def _placement(root: Path, path: Path, records: dict[str, RunRecord]) -> Iterator[Finding]:
+def _placement(root: Path, path: Path, boards: dict[str, Board]) -> Iterator[Finding]:
     where = path.relative_to(root).as_posix()
     if LEFTOVER.match(path.name):
         yield Finding(level="note", where=where, text="was left by a process that was killed")
@@ -232,14 +235,14 @@ def _placement(root: Path, path: Path, records: dict[str, RunRecord]) -> Iterato
     except DataError as error:
         yield Finding(level="problem", where=where, text=error.found)
         return
-    run = records.get(placement.run)
-    if run is None:
+    ran = boards.get(placement.run)
+    if ran is None:
         yield Finding(level="problem", where=where, text=f"points to run {placement.run}, which is not there")
-    elif (run.task, run.edition) != (placement.task, placement.edition):
-        yield Finding(level="problem", where=where, text=f"points to a run on {run.task}/{run.edition}")
+    elif ran != (placement.task, placement.edition):
+        yield Finding(level="problem", where=where, text=f"points to a run on {'/'.join(ran)}")
 
 
-def _reproductions(root: Path, records: dict[str, RunRecord]) -> Iterator[Finding]:
+def _reproductions(root: Path, boards: dict[str, Board]) -> Iterator[Finding]:
     for path in sorted((root / "reproductions").iterdir()) if (root / "reproductions").is_dir() else ():
         where = path.relative_to(root).as_posix()
         if LEFTOVER.match(path.name):
@@ -251,7 +254,7 @@ def _reproductions(root: Path, records: dict[str, RunRecord]) -> Iterator[Findin
                 load_reproduction(root, path.stem)
             except DataError as error:
                 yield Finding(level="problem", where=where, text=error.found)
-            if path.stem not in records:
+            if path.stem not in boards:
                 yield Finding(level="problem", where=where, text=f"is of run {path.stem}, which is not there")
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,16 +103,26 @@ def sealed_run(folder: Path, key: str) -> RunRecord | None:
 
 
 def present(folder: Path) -> list[str]:
-    """Paths of the files below a folder of the store but those that speak of the others, sorted. Links count as files."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        above = Path(parent).relative_to(folder)
-        if above == Path():
-            folders[:] = [name for name in folders if name != WORK]
-            names = [name for name in names if name not in (FILES, REMOVED) and not _is_partial(name)]
-        found += [(above / name).as_posix() for name in names]
-        found += [(above / name).as_posix() for name in folders if (Path(parent) / name).is_symlink()]
-    return sorted(found)
+    """Paths of the files below a folder of the store but those that speak of the others, sorted. Links count as files, and what
+    cannot be listed as empty."""
+    own = {FILES, REMOVED, *([WORK] if (folder / WORK).is_dir() else [])}
+    return sorted(path for path in _below(folder, "", own) if "/" in path or not _is_partial(path))
+
+
+def _below(folder: Path | str, above: str, passed_over: Collection[str]) -> Iterator[str]:
+    """Paths of the files below, each behind `above`. A store holds hundreds of thousands: no `Path` is made for each."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        path = above + entry.name
+        if path in passed_over:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path, path + "/", ())
+        else:
+            yield path
 
 
 def _is_partial(name: str) -> bool:
@@ -170,12 +181,17 @@ def differences(folder: Path, *, content: bool = True) -> Iterator[str]:
     for path in sorted(set(noted.files) - set(there) - gone):
         yield f"{path!r} is missing"
     for path in sorted(set(noted.files) & set(there)):
-        file, entry = folder / path, noted.files[path]
-        if file.is_symlink() or not file.is_file():
+        entry = noted.files[path]
+        try:
+            found = os.lstat(f"{folder}/{path}")
+        except FileNotFoundError:
+            yield f"{path!r} is missing"
+            continue
+        if not stat.S_ISREG(found.st_mode):
             yield f"{path!r} is a link or a device, expected a file"
-        elif file.stat().st_size != entry.bytes:
-            yield f"{path!r} has {file.stat().st_size} bytes, expected {entry.bytes}"
-        elif content and sha256_of(file) != entry.sha256:
+        elif found.st_size != entry.bytes:
+            yield f"{path!r} has {found.st_size} bytes, expected {entry.bytes}"
+        elif content and sha256_of(folder / path) != entry.sha256:
             yield f"{path!r} is not what its hash says"
 
 
