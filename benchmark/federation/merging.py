@@ -23,8 +23,8 @@ from benchmark.contract import FEDERATED, Case, CaseRun, DatasetInfo, Method, Ru
 from benchmark.dataset import Edition
 from benchmark.errors import DataError, UsageError, in_words
 from benchmark.fairness import UNKNOWN
+from benchmark.federation import agreement, pooling
 from benchmark.federation import bundle as bundles
-from benchmark.federation import pooling
 from benchmark.federation.bundle import Bundle, ScanPart
 from benchmark.federation.making import OTHER, metrics_hash
 from benchmark.metrics.points import Scan
@@ -154,8 +154,7 @@ def check(one: Bundle, task: Task) -> None:
         names, values = group.partition.split("*"), group.group.split(population.JOIN)
         if len(names) != len(values) or any(v not in words.get(n, ()) for n, v in zip(names, values, strict=False)):
             raise DataError("bundle_invalid", f"{who} has a group that the task does not declare")
-        if group.patients is not None and 0 < group.patients < task.fairness.minimum:
-            raise DataError("bundle_invalid", f"{who} shows a group of {group.patients} patients")
+    agreement.check(one, task.fairness.minimum)
     of_sets = set(declared) - by_case
     if one.kind == "cases" and {id for part in one.parts for id in part.metrics} != of_sets:
         raise DataError(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -211,3 +215,85 @@ def test_a_new_secret_key_is_said(north: Hospital, root: Path, tmp_path: Path) -
     first = CliRunner().invoke(app, [str(word) for word in words])
     assert "a secret key is made" in first.stderr and "federation.key" in first.stderr
     assert "a secret key is made" not in CliRunner().invoke(app, [str(word) for word in words]).stderr
+
+
+def said_of(work: Path, root: Path, *words: object) -> tuple[int, list[str]]:
+    """Exit code of a merge that is refused, and its lines."""
+    given = ["merge", *words, "--tasks", root / "tasks", "--work", work]
+    error = CliRunner().invoke(app, [str(word) for word in given]).exception
+    assert isinstance(error, RadbenchError), error
+    return error.exit_code, error.sentence.splitlines()
+
+
+Change = Callable[[dict[str, Any]], object]
+CHANGED: dict[str, tuple[Change, bool, str]] = {
+    "a number": (lambda b: b["cases"][3]["values"].update(mae=0.5), False, "its content has the hash"),
+    "a number, and the hash made anew": (lambda b: b["cases"][3]["values"].update(mae=0.5), True, "sums of mae are not those of its cases"),
+    "a mean": (lambda b: b["sums"][0].update(mean=b["sums"][0]["mean"] * 0.999), True, "are not those of its cases"),
+    "a spread": (lambda b: b["sums"][1].update(variance=0.0), True, "sums of psnr are not those of its cases"),
+    "how many failed": (lambda b: b["sums"][0].update(n_worst=0), True, "are not those of its cases"),
+    "sums left out": (lambda b: b["sums"].pop(), True, "sums of psnr are not those of its cases"),
+    "another scorer": (lambda b: b.update(scorer="0.0.1+0123456789ab"), True, "with the scorer 0.0.1\\+0123456789ab; expected"),
+    "another version of the task": (lambda b: b.update(task_version="7"), True, "version of the task 7; expected 1"),
+    "another edition": (lambda b: b.update(references="0" * 16, submission="second"), True, "on other cases, or with another secret key"),
+    "other cases": (lambda b: (b["cases"][0].update(id="f" * 16), b.update(submission="second")), True, "on other cases"),
+    "a group of two": (lambda b: small(b, n=2, patients=2), True, "of 2 patients in 2 cases; expected 4 to 14"),
+    "a group of two that does not say so": (lambda b: small(b, n=2, patients=None), True, "without its size"),
+    "a group of two said to be of five": (lambda b: small(b, n=2, patients=5), True, "of 5 patients in 2 cases"),
+    "a group that is withheld, with its mean": (lambda b: small(b, suppressed="small"), True, "shows a group that it withholds"),
+}  # fmt: skip
+
+
+def small(bundle: dict[str, Any], **changes: object) -> None:
+    """Change the first group that is shown with means."""
+    next(group for group in bundle["groups"] if group["means"]).update(changes)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_changed_bundle_is_refused_in_a_line_and_nothing_changes(
+    name: str, north: Hospital, south: Hospital, task: Task, root: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "organiser"
+    files = [tmp_path / "north.json", tmp_path / "south.json"]
+    for h, file in zip((north, south), files, strict=True):
+        bundle.write(h.bundle(task), file)
+    radbench("merge", *files, "--tasks", root / "tasks", "--work", work)
+    before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file() and "lock" not in str(path)}
+    change, resealed, message = CHANGED[name]
+    content = json.loads(files[0].read_text())
+    change(content)
+    if resealed:
+        content["sha256"] = bundle.hash_of(content)
+    files[0].write_text(json.dumps(content))
+    code, lines = said_of(work, root, files[0], "--replace")
+    assert code == 5 and len(lines) == 1 and re.search(message, lines[0]), lines
+    assert before == {path: path.read_bytes() for path in work.rglob("*") if path.is_file() and "lock" not in str(path)}
+
+
+def test_from_two_hospitals_to_a_page_with_both(north: Hospital, south: Hospital, root: Path, tmp_path: Path) -> None:
+    """Each hospital with a work folder of its own; merged twice; the row has its sites, small groups are nowhere, the site holds."""
+    work = tmp_path / "organiser"
+    files = [tmp_path / f"{h.name}.json" for h in (north, south)]
+    for h, file in zip((north, south), files, strict=True):
+        scored(h, root, file)
+        held = json.loads(file.read_text())
+        assert all(g["n"] is None and not g["means"] for g in held["groups"] if g["group"] in ("M", "F"))  # two men
+    radbench("merge", *files, "--tasks", root / "tasks", "--work", work)
+    radbench("publish", "--tasks", root / "tasks", "--work", work, "--date", "2026-05-01")
+    before = {p: p.read_bytes() for top in ("site", "store", "data") for p in (work / top).rglob("*") if p.is_file()}
+    assert "0 new bundle(s)" in radbench("merge", *files, "--tasks", root / "tasks", "--work", work)
+    assert "unchanged" in radbench("publish", "--tasks", root / "tasks", "--work", work, "--date", "2026-05-02")
+    assert before == {
+        p: p.read_bytes() for top in ("site", "store", "data") for p in (work / top).rglob("*") if p.is_file()
+    }
+    (page,) = (p for p in (work / "site" / "tasks").rglob("*.html") if "magic" in str(p.relative_to(work)))
+    text = page.read_text()
+    table = text[text.index('id="sites"') : text.index("</table>", text.index('id="sites"'))]
+    assert table.count(">north<") == table.count(">south<") == 2  # a line a metric and site
+    for h in (north, south):
+        mean = np.mean([s.value for s in h.scored.scores if s.metric == "psnr"])
+        assert f"{mean:.1f}" in table
+    (fairness,) = (p for p in (work / "site" / "tasks").rglob("*.html") if "fairness" in str(p.relative_to(work)))
+    assert "By site" in fairness.read_text() and ">north<" in fairness.read_text()
+    assert "0 differences" in radbench("verify", work / "site", "--work", work)
+    assert "0 problems" in radbench("store", "check", "--work", work)
