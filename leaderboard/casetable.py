@@ -27,7 +27,10 @@ def case_rows(scores: Sequence[Score], order: Sequence[str], columns: Sequence[C
     """
     own: dict[str, dict[str, Score]] = {}
     for score in scores:
-        own.setdefault(score.case, {})[score.metric] = score
+        of_case = own.get(score.case)
+        if of_case is None:
+            of_case = own[score.case] = {}
+        of_case[score.metric] = score
     known = [case for case in order if case in own]
     places = [(column.info.id, column.places) for column in columns]
     return Markup("".join(_row(case, own[case], places) for case in [*known, *sorted(own.keys() - set(known))]))

@@ -101,9 +101,10 @@ def row_files(made: Files, data: BoardData, slug: str, base_url: str, places: Ma
     for row in board.rows:
         name = row.method.name
         scores = data.scores.get(name, ())
+        values = [repr(score.value) for score in scores]
         texts = RowTexts(
-            exports.case_lines_csv(board, name, scores),
-            exports.case_lines_json(name, scores),
+            exports.case_lines_csv(board, name, scores, values),
+            exports.case_lines_json(name, scores, values),
             exports.aggregates_csv(board, [row]),
             exports.row_line(row),
         )

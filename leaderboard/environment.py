@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from leaderboard import costs, exports, fairnesspages, marks, numbers, pictures
+from leaderboard import cells, costs, exports, fairnesspages, marks, numbers, pictures
 from leaderboard.views import about
 
 HERE = Path(__file__).parent
@@ -53,6 +53,9 @@ def _environment() -> jinja2.Environment:
         "STRIP_CELLS": STRIP_CELLS,
         "STOPS": pictures.stops(),
         "about": about,
+        "metric_cell": cells.metric_cell,
+        "result_row": cells.result_row,
+        "case_head": cells.case_head,
     }
     environment.filters |= {
         "plain": numbers.plain,

@@ -13,10 +13,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from benchmark import release
-from benchmark.contract import Board, Row, Score
+from benchmark.contract import Aggregate, Board, MetricInfo, Row, Score
 from benchmark.scoring import drawing_groups
 from benchmark.statistics import bootstrap
 from leaderboard.records import BoardData
@@ -64,7 +65,14 @@ def _text_cell(value: str) -> str:
 
 def field(value: object) -> str:
     """A CSV cell as it stands in the file, quoted where it must be."""
-    text = "" if value is None else repr(value) if isinstance(value, float) else str(cell(value))
+    if isinstance(value, str):
+        return _text_field(value)
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+@lru_cache(maxsize=4096)
+def _text_field(value: str) -> str:
+    text = _text_cell(value)
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
@@ -114,18 +122,35 @@ def board_identity(board: Board) -> tuple[str, ...]:
     return (board.task.name, board.task.version, KIND[data.kind], data.edition, board.split)
 
 
-def case_lines_csv(board: Board, name: str, scores: Iterable[Score]) -> str:
-    """The tidy per-case table of one submission, without a heading: one line a case and metric."""
+Shape = tuple[tuple[str, str, str, str, str], ...]
+"""All of a submission's scores but the values: case, metric, unit, status and reason of each. Most submissions of a board share it."""
+
+shape_of = attrgetter("case", "metric", "unit", "status", "reason")
+"""One of these, of a score."""
+
+
+def case_lines_csv(board: Board, name: str, scores: Sequence[Score], values: Sequence[str] | None = None) -> str:
+    """The tidy per-case table of one submission, without a heading: one line a case and metric.
+
+    `values` are the scores' as `repr` gives them, where somebody has them: to make them is most of the work.
+    """
+    values = [repr(s.value) for s in scores] if values is None else values
     head = ",".join(field(value) for value in (*board_identity(board), name))
-    units: dict[str, str] = {}
-    lines = []
-    for s in scores:
-        unit = units.get(s.unit)
-        if unit is None:
-            unit = units[s.unit] = field(s.unit)
-        reason = field(s.reason) if s.reason else ""
-        lines.append(f"{head},{s.case},{s.metric},{s.value!r},{unit},{s.status},{reason}\n")
-    return "".join(lines)
+    form = _csv_form(tuple(map(shape_of, scores)))
+    return form % tuple(text for value in values for text in (head, value))
+
+
+@lru_cache(maxsize=32)
+def _csv_form(shape: Shape) -> str:
+    """The lines with `%s` for what stands before the case and for the value."""
+    return "".join(
+        f"%s,{_form(case)},{_form(metric)},%s,{_form(field(unit))},{status},{_form(field(reason))}\n"
+        for case, metric, unit, status, reason in shape
+    )
+
+
+def _form(text: str) -> str:
+    return text.replace("%", "%%")
 
 
 def cases_csv(bodies: Iterable[str]) -> bytes:
@@ -133,23 +158,27 @@ def cases_csv(bodies: Iterable[str]) -> bytes:
     return "".join((",".join(CASE_COLUMNS), "\n", *bodies)).encode("utf-8")
 
 
-def case_lines_json(name: str, scores: Iterable[Score]) -> str:
+def case_lines_json(name: str, scores: Sequence[Score], values: Sequence[str] | None = None) -> str:
     """The same as JSON objects, one a line, separated by commas."""
+    values = [repr(s.value) for s in scores] if values is None else values
     own = json.dumps(name)
-    texts: dict[tuple[str, str], tuple[str, str]] = {}
+    form = _json_form(tuple(map(shape_of, scores)))
+    return form % tuple(text for value in values for text in (own, _INFINITE.get(value, value)))
+
+
+_INFINITE = {"inf": '"inf"', "-inf": '"-inf"'}
+"""How JSON has what it has no number for."""
+
+
+@lru_cache(maxsize=32)
+def _json_form(shape: Shape) -> str:
+    """The lines with `%s` for the submission and the value."""
     lines = []
-    for s in scores:
-        key = (s.unit, s.reason)
-        shown = texts.get(key)
-        if shown is None:
-            shown = texts[key] = (
-                json.dumps(clean(s.unit), ensure_ascii=False),
-                json.dumps(clean(s.reason), ensure_ascii=False),
-            )
-        value = repr(s.value) if math.isfinite(s.value) else '"inf"' if s.value > 0 else '"-inf"'
+    for case, metric, unit, status, reason in shape:
+        words, why = (json.dumps(clean(text), ensure_ascii=False) for text in (unit, reason))
         lines.append(
-            f'{{"submission":{own},"case":"{s.case}","metric":"{s.metric}","value":{value},"unit":{shown[0]},'
-            f'"status":"{s.status}","reason":{shown[1]}}}'
+            f'{{"submission":%s,"case":"{_form(case)}","metric":"{_form(metric)}","value":%s,"unit":{_form(words)},'
+            f'"status":"{status}","reason":{_form(why)}}}'
         )
     return ",\n".join(lines)
 
@@ -181,16 +210,30 @@ AGGREGATE_COLUMNS = (
 def aggregates(board: Board, rows: Sequence[Row]) -> list[tuple[object, ...]]:
     """One tuple of `AGGREGATE_COLUMNS` a submission and metric."""
     info = {metric.id: metric for metric in board.metrics}
-    return [
-        (
-            *board_identity(board), row.method.name, row.method.title, row.method.team, row.method.family, row.rank, row.rank_low,
-            row.rank_high, " ".join(row.tied_with), a.metric, info[a.metric].unit, info[a.metric].direction, a.value, a.low,
-            a.high, a.level, a.n, a.n_worst, a.n_excluded, a.median, a.median_low, a.median_high, a.method, row.failed,
-            row.seconds_median, *cost_values(row), "; ".join(row.flags), row.digest, board.scorer,
-        )
-        for row in rows
-        for a in row.aggregates
-    ]  # fmt: skip
+    found = []
+    for row in rows:
+        before, after = _of_row(board, row)
+        found += [(*before, *_of_metric(info[a.metric], a), *after) for a in row.aggregates]
+    return found
+
+
+def _of_row(board: Board, row: Row) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """The first and the last values of `AGGREGATE_COLUMNS`, which all metrics of a row share."""
+    method = row.method
+    before = (
+        *board_identity(board), method.name, method.title, method.team, method.family, row.rank, row.rank_low, row.rank_high,
+        " ".join(row.tied_with),
+    )  # fmt: skip
+    after = (row.failed, row.seconds_median, *cost_values(row), "; ".join(row.flags), row.digest, board.scorer)
+    return before, after
+
+
+def _of_metric(info: MetricInfo, a: Aggregate) -> tuple[object, ...]:
+    """The values between them."""
+    return (
+        a.metric, info.unit, info.direction, a.value, a.low, a.high, a.level, a.n, a.n_worst, a.n_excluded, a.median, a.median_low,
+        a.median_high, a.method,
+    )  # fmt: skip
 
 
 def cost_values(row: Row) -> tuple[object, ...]:
@@ -206,7 +249,16 @@ def cost_values(row: Row) -> tuple[object, ...]:
 
 def aggregates_csv(board: Board, rows: Sequence[Row] | None = None) -> bytes:
     """The board, or some of its rows: one line a submission and metric."""
-    return table(AGGREGATE_COLUMNS, aggregates(board, board.rows if rows is None else rows))
+    rows = board.rows if rows is None else rows
+    lines = [table(AGGREGATE_COLUMNS, []).decode()]
+    info = {metric.id: metric for metric in board.metrics}
+    for row in rows:
+        before, after = _of_row(board, row)
+        start, end = ",".join(map(field, before)), ",".join(map(field, after))
+        for a in row.aggregates:
+            own = ",".join(map(field, _of_metric(info[a.metric], a)))
+            lines.append(f"{start},{own},{end}\n")
+    return "".join(lines).encode("utf-8")
 
 
 _HIDDEN = {"dataset": {"files"}}

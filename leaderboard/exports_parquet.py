@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.contract import Board
+from benchmark.contract import Board, Score
 from leaderboard import exports
 from leaderboard.records import BoardData
 
@@ -50,16 +50,29 @@ def cases_table(boards: Sequence[BoardData]) -> pa.Table:
     parts = []
     for data in boards:
         board = data.board
-        scores = [(row.method.name, s) for row in board.rows for s in data.scores.get(row.method.name, ())]
-        head = exports.board_identity(board)
-        columns: list[pa.Array] = [_repeated(text, len(scores)) for text in head]
-        columns.append(_texts([name for name, _ in scores]))
-        columns += [_texts([s.case for _, s in scores]), _texts([s.metric for _, s in scores])]
-        columns.append(pa.array([s.value for _, s in scores], pa.float64()))
-        columns += [_texts([s.unit for _, s in scores]), _texts([s.status for _, s in scores])]
-        columns.append(_texts([s.reason for _, s in scores]))
+        tables = [data.scores.get(row.method.name, ()) for row in board.rows]
+        count = sum(map(len, tables))
+        columns: list[pa.Array] = [_repeated(text, count) for text in exports.board_identity(board)]
+        names = [[row.method.name] * len(table) for row, table in zip(board.rows, tables, strict=True)]
+        columns.append(_texts([name for own in names for name in own]))
+        case, metric, unit, status, reason = _shaped(tables)
+        values = pa.array([s.value for table in tables for s in table], pa.float64())
+        columns += [case, metric, values, unit, status, reason]
         parts.append(pa.table(columns, schema=CASE_SCHEMA))
     return _joined(parts, CASE_SCHEMA)
+
+
+def _shaped(tables: Sequence[Sequence[Score]]) -> list[pa.Array]:
+    """Columns of cases, metrics, units, statuses and reasons; where all submissions share them, they are worked out once."""
+    shapes = [tuple(map(exports.shape_of, table)) for table in tables]
+    if any(shape != shapes[0] for shape in shapes):
+        return [_texts(column) for column in zip(*(one for shape in shapes for one in shape), strict=True)]
+    columns = list(zip(*shapes[0], strict=True)) if shapes and shapes[0] else [()] * 5
+    found = []
+    for one in map(_texts, columns):
+        index = np.tile(one.indices.to_numpy(zero_copy_only=False), len(shapes))
+        found.append(pa.DictionaryArray.from_arrays(index, one.dictionary))
+    return found
 
 
 @dataclass(frozen=True)
@@ -136,10 +149,10 @@ def _repeated(text: str, n: int) -> pa.Array:
 
 def _texts(values: Sequence[str]) -> pa.Array:
     """A column of texts that repeat, as numbers into the list of different ones; built so since there may be millions."""
-    numbers: dict[str, int] = {}
-    index = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
-    cleaned = [exports.clean(value) for value in numbers]
+    column = pa.array(values, pa.string()).dictionary_encode()
+    cleaned = [exports.clean(value) for value in column.dictionary.to_pylist()]
     different = list(dict.fromkeys(cleaned))
+    index = column.indices.to_numpy(zero_copy_only=False)
     if len(different) < len(cleaned):  # texts that only cleaning made equal
         place = {text: i for i, text in enumerate(different)}
         index = np.array([place[text] for text in cleaned], np.int32)[index]

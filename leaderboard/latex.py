@@ -16,6 +16,7 @@ import numpy as np
 from benchmark.contract import Aggregate, Board, MetricInfo, Row
 from benchmark.scoring import sampling_for
 from benchmark.statistics import bootstrap
+from benchmark.statistics.bootstrap import Resampling
 from leaderboard import numbers
 from leaderboard.exports import KIND, clean
 from leaderboard.records import BoardData
@@ -48,7 +49,8 @@ def board_table(data: BoardData, places: Mapping[str, int], address: str, tables
     holds the values of single cases, where somebody has put them together already."""
     board = data.board
     tables = tables or tables_of(data)
-    bold = {metric.id: best(data, metric, places[metric.id], tables) for metric in board.metrics}
+    drawn: dict[bytes, Resampling] = {}
+    bold = {metric.id: best(data, metric, places[metric.id], tables, drawn) for metric in board.metrics}
     first = {row.method.name for row in board.rows[:1]} | set(board.rows[0].tied_with if board.rows else ())
     return _table(board, board.rows, places, bold, first, address)
 
@@ -58,7 +60,13 @@ def row_table(board: Board, row: Row, places: Mapping[str, int], address: str) -
     return _table(board, [row], places, {}, set(), address)
 
 
-def best(data: BoardData, metric: MetricInfo, places: int, tables: Tables | None = None) -> set[str]:
+def best(
+    data: BoardData,
+    metric: MetricInfo,
+    places: int,
+    tables: Tables | None = None,
+    drawn: dict[bytes, Resampling] | None = None,
+) -> set[str]:
     """Names of the rows to set in bold in one column: the best mean, whatever shows the same digits, and every row whose paired
     difference from it has a 95 % bootstrap interval that holds 0. Rows whose own interval lies apart from the best one's are not
     looked at further; set-level metrics have no pairs, so only equal digits count."""
@@ -84,7 +92,11 @@ def best(data: BoardData, metric: MetricInfo, places: int, tables: Tables | None
         return found
     # The listed cases come first in the tables.
     listed = np.flatnonzero(~lacking[: len(data.cases)])
-    sampling = sampling_for(data.board.task, [data.cases[int(i)] for i in listed], draws=DRAWS)
+    drawn = {} if drawn is None else drawn
+    sampling = drawn.get(listed.tobytes())
+    if sampling is None:
+        cases = [data.cases[int(i)] for i in listed]
+        sampling = drawn[listed.tobytes()] = sampling_for(data.board.task, cases, draws=DRAWS)
     for r, name in others:
         if (np.isnan(values[r]) != lacking).any():
             continue
