@@ -108,6 +108,39 @@ def test_no_page_is_wider_than_the_window(root: Path, tab: browser.Page, width: 
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
+def test_a_board_of_many_metrics_keeps_every_number_on_paper(
+    tmp_path: Path, tab: browser.Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifteen metrics fit the width of A4 across with 1 cm of margin, as a printer would lay them out."""
+    ids = [f"mae_{i}" for i in range(15)]
+    for id in ids:
+        monkeypatch.setitem(boards.METRICS, id, boards.METRICS["mae"])
+        monkeypatch.setitem(boards.WORST, id, 2000.0)
+    task = {**boards.HEADS, "metrics": [{"name": "mae", "id": id} for id in ids], "claims": []}
+    task["ranking"] = {"metrics": ids[:3]}
+    rows = [
+        boards.row(
+            n, f"A method called {n}", "unet", dict.fromkeys(ids, (52.25, 10.25, 110.25)), (i + 1, 1, 3), tied=("a",)
+        )
+        for i, n in enumerate("abc")
+    ]
+    data = boards.assemble(
+        task, "phantom", rows, cases=6, canaries=0, failing=set(), shape=(4, 8, 8), spacing=(3.0, 3.0, 3.0), noise=40
+    )
+    site.publish(tmp_path / "site", [data], date="2026-11-21")
+    paper = round((29.7 - 2) / 2.54 * 96)
+    tab.open(tmp_path / "site/tasks/mri_to_ct/index.html", width=paper)
+    tab._send("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert tab.evaluate("document.querySelectorAll('table.board tbody td.metric').length") == 45
+        assert (
+            tab.evaluate("getComputedStyle(document.querySelector('section:has(> .scroll > .board)')).page") == "across"
+        )
+        assert tab.evaluate("document.querySelector('table.board').getBoundingClientRect().right") <= paper
+    finally:
+        tab._send("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_theme_follows_the_reader(root: Path, tab: browser.Page) -> None:
     grounds = []
     for dark in (False, True):
