@@ -3,11 +3,14 @@
 Importing torch and MONAI takes longer than most baselines need for all cases of a small edition. Here it is done once: each server
 is a fork of this process, which has the libraries and nothing else, so that servers share no model, no case and no random state.
 
-python -m baselines.nursery DESCRIPTOR     # a socket of packets, see `benchmark.container.servers`; it ends when the other end closes
+python -m baselines.nursery DESCRIPTOR BEGIN
+
+DESCRIPTOR is a socket of packets, see `benchmark.container.servers`; the process ends when the other end closes. BEGIN is the time at
+which it was started, by the monotonic clock.
 
 A packet asks for one server: JSON with its `family`, the `arguments` of `baselines.entry` and its working `folder`; with it come two
-descriptors, its standard input and what it prints to. The answer is JSON: its `pid`, and `imports_seconds`, what the imports of its
-family took.
+descriptors, its standard input and what it prints to. The answer is JSON: its `pid`, and `imports_seconds`, what it took from
+BEGIN until the imports of its family were made.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ PACKET = 1 << 16
 def main(arguments: Sequence[str]) -> None:
     """Import, then fork a server for each packet."""
     with socket.socket(fileno=int(arguments[0])) as asked:
-        seconds = _imported()
+        seconds = _imported(float(arguments[1]))
         gc.collect()
         gc.freeze()  # else the first collection of each server would write to, and so copy, the pages that all share
         while True:
@@ -50,9 +53,8 @@ def main(arguments: Sequence[str]) -> None:
             asked.send(json.dumps({"pid": pid, "imports_seconds": seconds[request["family"]]}).encode())
 
 
-def _imported() -> dict[str, float]:
+def _imported(begin: float) -> dict[str, float]:
     """Import what servers import; by family the seconds until all that it needs was there."""
-    begin = time.monotonic()
     for module in ("entry", "server"):
         importlib.import_module(f"baselines.{module}")
     seconds: dict[str, float] = {}

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Server:
     ) -> None:
         self.pid = pid
         self.imports_seconds = imports_seconds
-        """What its imports took, where they were made before it was started."""
+        """What it took to start Python and make its imports, where that was done before, for it and others."""
         self._lifeline = lifeline
         self._child = child
         """Where its parent is this process."""
@@ -172,7 +173,7 @@ class Servers:
         self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-m", "baselines.nursery", str(theirs.fileno())],
+                [sys.executable, "-m", "baselines.nursery", str(theirs.fileno()), repr(time.monotonic())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
