@@ -24,6 +24,8 @@ Kind = Literal["new", "gone", "moved", "changed", "revealed"]
 NEW_RUN, NEW_SCORER, NEW_DATA = "new run", "new scorer", "new data"
 NEW_RULES, NEW_VERSION, OTHERS = "new metrics or ranking rule", "new task version", "other submissions came or left"
 
+NAMED = "no longer anonymous"
+"""What is said of a row whose embargo ended and that moved or changed too."""
 
 MANY = 12
 """So many rows of a board are named in the sentences on what happened to it; `changes.json` has all."""
@@ -202,6 +204,8 @@ def _row_change(
     if moved and crowd and (not reasons or not differing):
         reasons.append(OTHERS)
     kind: Kind = "moved" if moved else "revealed" if revealed and not differing else "changed"
+    if revealed and kind != "revealed":
+        reasons.append(NAMED)
     return RowChange(
         b["submission"], b.get("title", b["submission"]), kind, tuple(dict.fromkeys(reasons)), a["rank"], b["rank"],
         {m: old_values[m] for m in differing if m in old_values}, {m: new_values[m] for m in differing if m in new_values}, *paths,

@@ -65,6 +65,18 @@ def test_a_new_run_is_named_on_its_row_and_moves_others() -> None:
     ]
 
 
+def test_a_row_that_moves_when_its_embargo_ends_is_said_to_have_had_one() -> None:
+    old = record("e1", row("anon-1", 1, title="Anonymous 1", anonymous=True, run="hidden"), row("b", 2))
+    new = record("e2", row("b", 1), row("anon-1", 2, title="Early Net"))
+    said = {r.submission: r for r in only(new, old).rows}
+    assert said["anon-1"].kind == "moved" and history.NAMED in said["anon-1"].reasons
+    assert history.NAMED not in said["b"].reasons
+    assert any(
+        line.startswith("T (d): Early Net moved from rank 1 to 2 (") and "no longer anonymous" in line
+        for line in history.sentences(history.change(old, new))
+    )
+
+
 def test_of_many_rows_the_first_are_named_and_the_others_counted() -> None:
     old = record("e1", *(row(f"a{i}", i + 1) for i in range(30)))
     new = record(
