@@ -19,7 +19,7 @@ from test_cli_store import call, fails, ok
 from benchmark import ledger, secret, store
 from benchmark.contract import Reproduction, Task
 from benchmark.errors import DataError
-from benchmark.federation import merging
+from benchmark.federation import keeping, merging
 from benchmark.ledger import Ledger
 from benchmark.store import archive, belongings
 from benchmark.store.check import check
@@ -266,3 +266,55 @@ def test_a_changed_byte_is_found_or_says_nothing(rich: Path, tmp_path: Path) -> 
             assert everything(new) == everything(rich)
         shutil.rmtree(new)
     assert refused >= 20
+
+
+def dies_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Every way in which something gets its final name ends the process at the call of that number; how many calls there were."""
+    calls = [0]
+
+    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Path, target: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == number:
+                raise KeyboardInterrupt
+            return real(self, target)
+
+        return call
+
+    for name in ("rename", "replace", "hardlink_to"):
+        monkeypatch.setattr(Path, name, dying(getattr(Path, name)))
+    return lambda: calls[0]
+
+
+@pytest.mark.parametrize("kind", ["keys and ledger", "bundles"])
+def test_an_import_that_ends_anywhere_leaves_nothing_half_and_goes_on(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    found = request.getfixturevalue("rich" if kind == "keys and ledger" else "merged")
+    work = found if isinstance(found, Path) else found[0].root
+    archive.export(work / "store", tmp_path / "a.tar", keys=True)
+    whole = everything(work)
+    number = 0
+    while True:
+        number += 1
+        new = Workplace(tmp_path / f"new-{number}")
+        with pytest.MonkeyPatch.context() as patch:
+            count = dies_at(number, patch)
+            try:
+                archive.take_in(tmp_path / "a.tar", new.store)
+            except KeyboardInterrupt:
+                ended = False
+            else:
+                ended = count() < number
+        if ended:
+            break
+        held = everything(new.root)
+        left = {path for path in held if not Path(path).name.startswith(".") and ".partial" not in path}
+        assert all(whole[path] == held[path] for path in left if path != "store/store.json"), number
+        assert not (new.store / ".import.partial").exists()
+        assert check(new.store).problems == () and not list(keeping.problems(new.store, new.data)), number
+        archive.take_in(tmp_path / "a.tar", new.store)
+        again = {path: data for path, data in everything(new.root).items() if path != "ledger.jsonl.head"}
+        assert again == {path: data for path, data in whole.items() if path != "ledger.jsonl.head"}, number
+        shutil.rmtree(new.root)
+    assert number > (12 if kind == "keys and ledger" else 6)
