@@ -62,15 +62,20 @@ def build(boards: Sequence[BoardData], base_url: str = "", cache: Cache | None =
 
     def whole(views: Sequence[BoardView], parts: Sequence[Part]) -> dict[str, bytes]:
         files, links = downloads.edition_files(boards, base_url, parts)
-        questions = [found for view in views if (found := question(view)) is not None]
-        front = render("front.html", "index.html", views=views, questions=questions, downloads=links)
-        metrics, rules = methods.used(views), methods.rules(views)
-        defined = render("methods.html", "methods/index.html", metrics=metrics, rules=rules, views=views)
-        about = render("about.html", "about/index.html", views=views)
-        pages = {"index.html": front, "methods/index.html": defined, "about/index.html": about}
-        return {**static_files(), **files, **{path: text.encode() for path, text in pages.items()}}
+        return {**static_files(), **files, **edition_pages(views, links)}
 
     return Snapshot(assembled(boards, slugs(boards), base_url, cache, whole))
+
+
+def edition_pages(views: Sequence[BoardView], links: Sequence[downloads.Link]) -> dict[str, bytes]:
+    """The pages that belong to no board. `links` are those of the edition's downloads."""
+    questions = [found for view in views if (found := question(view)) is not None]
+    front = render("front.html", "index.html", views=views, questions=questions, downloads=links)
+    metrics, rules = methods.used(views), methods.rules(views)
+    defined = render("methods.html", "methods/index.html", metrics=metrics, rules=rules, views=views)
+    about = render("about.html", "about/index.html", views=views)
+    pages = {"index.html": front, "methods/index.html": defined, "about/index.html": about}
+    return {path: text.encode() for path, text in pages.items()}
 
 
 def editions_page(editions: Sequence[Mapping[str, Any]], changes: Mapping[str, Sequence[str]] | None = None) -> str:

@@ -164,6 +164,7 @@ def _write_edition(
         "content": content,
         "base_url": base_url,
         "maker": maker(),
+        "code": code(),
         "before": {"id": known[-1]["id"], "seal": known[-1].get("seal", "")} if known else None,
         "boards": [history.summary(data, slug) for slug, data in named],
     }

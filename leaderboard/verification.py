@@ -29,9 +29,11 @@ from benchmark import ledger, store
 from benchmark.contract import Board, Case, Row, Score
 from benchmark.errors import DataError
 from benchmark.statistics import bootstrap
-from leaderboard import downloads, exports_parquet, history, recomputed, setparts, site
+from leaderboard import crate, downloads, exports_parquet, history, pages, recomputed, remade, setparts, site
+from leaderboard.cache import code
 from leaderboard.marks import fill
 from leaderboard.records import BoardData
+from leaderboard.scripts import static_files
 
 
 @dataclass
@@ -68,8 +70,8 @@ def verify(root: Path, book: Path | None = None) -> Verified:
             _edition(folder, record, found)
     if records:
         found.unchecked.append(
-            f"{root}: no table gives {'; '.join(dict.fromkeys(recomputed.STATED.values()))}; pages and pictures are checked by their "
-            "hashes alone"
+            f"{root}: no table gives {'; '.join(dict.fromkeys(recomputed.STATED.values()))}; pictures of public cases, and the "
+            "pages and viewers of single ones, are checked by their hashes alone"
         )
     _chain(list(records.values()), found)
     _front(root, records, found)
@@ -187,6 +189,63 @@ def _edition(folder: Path, record: Mapping[str, Any], found: Verified) -> None:
         )
     if len(data) == len(record["boards"]):
         _whole(folder, record, data, found)
+        if record.get("maker") == site.maker():
+            _crate(folder, record, data, found)
+        if record.get("code") == code():
+            _pages(folder, record, data, found)
+            return
+    found.unchecked.append(f"{folder}: its pages were made by other code than this one: checked by their hashes alone")
+
+
+def _crate(folder: Path, record: Mapping[str, Any], data: Sequence[BoardData], found: Verified) -> None:
+    """What the edition tells repositories of itself and of its files."""
+    named = [(item["slug"], one.board) for item, one in zip(record["boards"], data, strict=True)]
+    files = {
+        path: (sha, (folder / path).stat().st_size)
+        for path, sha in record["files"].items()
+        if path != crate.NAME and (folder / path).is_file()
+    }
+    made = crate.metadata(record["id"], named, files, record.get("base_url", ""))
+    _compare(folder, crate.NAME, made, record, found)
+
+
+def _pages(folder: Path, record: Mapping[str, Any], data: Sequence[BoardData], found: Verified) -> None:
+    """Pages and scripts, but for pictures and what stands beside them."""
+    base_url, views = record.get("base_url", ""), []
+    for item, one in zip(record["boards"], data, strict=True):
+        cases = f"tasks/{item['slug']}/cases/"
+        pictured = any(path.startswith(cases) and path.count("/") > cases.count("/") for path in record["files"])
+        try:
+            one, view = remade.view_of(one, item["slug"], pictured)
+            views.append(view)
+            files = remade.board_files(one, view, base_url)
+        except (DataError, ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
+            found.differences.append(
+                f"{folder / 'tasks' / item['slug']}: its pages cannot be made again: {_said(error)}"
+            )
+            continue
+        for path, content in files.items():
+            if path.endswith((".html", ".js")):
+                _page(folder, path, content, record, found, pictured)
+    if len(views) == len(data):
+        links = downloads.edition_files(data, base_url)[1]
+        for path, content in {**pages.edition_pages(views, links), **static_files()}.items():
+            _page(folder, path, content, record, found, False)
+
+
+def _page(folder: Path, path: str, content: bytes, record: Mapping[str, Any], found: Verified, pictured: bool) -> None:
+    """A page or script with the one made again; of a page with pictures, all but these."""
+    file = folder / path
+    if not file.is_file() or not path.endswith(pages.PAGE):
+        _compare(folder, path, content, record, found)
+        return
+    made, published = fill(content.decode("utf-8"), path, record["id"], front=False), file.read_bytes()
+    if pictured:
+        made, published = (
+            "\n".join(remade.without_pictures(text.decode("utf-8", "replace"))).encode() for text in (made, published)
+        )
+    if made != published:
+        found.differences.append(f"{file}: {_first_difference(published, made)}")
 
 
 def _whole(folder: Path, record: Mapping[str, Any], data: Sequence[BoardData], found: Verified) -> None:
