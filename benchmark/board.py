@@ -325,7 +325,10 @@ def _generative_against_traditional(task: Task, rows: Sequence[Row]) -> list[str
         return min(kind, key=lambda row: sign * row.aggregate(info.id).value, default=None)
 
     traditional = best([row for row in rows if row.method.family == "classical"])
-    learned = best([row for row in rows if row.method.family not in ("classical", "other")])
+    # As on the front: learned is what is trained and generates nothing.
+    learned = best(
+        [row for row in rows if row.method.family not in ("classical", "other") and not row.method.generative]
+    )
     generative = best([row for row in rows if row.method.generative])
     said = []
     for label, row in (("learned", learned), ("generative", generative)):

@@ -7,6 +7,7 @@ import pytest
 from markup import Tree
 
 from benchmark import tasks
+from benchmark.board import notes
 from benchmark.contract import Task
 from leaderboard import pages
 from leaderboard.question import question
@@ -34,6 +35,18 @@ def test_the_first_metric_chooses_and_the_claims_metric_shows_the_same_rows() ->
     assert [kind.spread != "" for kind in found.panels[1].kinds] == [False, False, True]
     assert len(asked(claiming()).panels) == 1
     assert len(asked(claiming(beside="mae")).panels) == 1, "the first metric is there already"
+
+
+def test_the_sentences_of_a_board_name_the_models_of_the_front() -> None:
+    """A generative model is no "learned" one in the one place and a learned one in the other: here it is the best of all."""
+    data = boards.slab(canaries=0)
+    shown = {kind.kind: kind.line for kind in asked(data).panels[0].kinds}
+    assert data.board.rows[0].method.generative
+    sentences = notes(data.board.task, data.board.dataset, data.cases, data.board.rows)
+    for kind in ("learned", "generative"):
+        line = shown[kind]
+        assert line is not None
+        assert sum(f"the best {kind} model ({line.row.method.title}: " in said for said in sentences) == 1, sentences
 
 
 def test_a_row_that_is_best_in_the_claims_metric_alone_is_not_chosen_for_it() -> None:
