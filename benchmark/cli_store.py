@@ -163,6 +163,8 @@ def export_archive(
             "your eyes alone (mode 0600); hand it over encrypted, and delete it when it was taken in.",
             markup=False,
         )
+    elif with_keys:
+        console.err.print("There is no secret key in this work folder yet, and none in the archive.", markup=False)
     elif made.embargoed:
         console.err.print(
             f"Warning: {made.embargoed} submissions have an embargo, and {file} does not hold store/embargo.key, under which their "
