@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -202,7 +203,9 @@ def test_numbers_of_a_forged_edition_are_noticed(published: tuple[str, Path], tm
         forged(edition, Board.model_validate(changed(record, path, another(value))))
         found = verification.verify(root)
         assert any("the cases give" in text for text in found.differences), wanted
-        assert not any("sha256" in text or "tables give" in text for text in found.differences if "/editions/" in text)
+        # The forger made tables, not pages, which are found out on their own.
+        tables = [t for t in found.differences if "/editions/" in t and not re.search(r"\.(html|js): |ro-crate", t)]
+        assert not any("sha256" in text or "tables give" in text for text in tables)
         shutil.rmtree(root)
 
 
