@@ -154,6 +154,18 @@ def test_a_ledger_of_another_chain_stays(rich: Path, tmp_path: Path) -> None:
     assert (shorter / "ledger.jsonl").read_bytes() == (rich / "ledger.jsonl").read_bytes()
 
 
+def test_a_ledger_that_lost_its_lines_takes_them_back_and_no_others(rich: Path, tmp_path: Path) -> None:
+    archive.export(rich / "store", tmp_path / "a.tar")
+    lines, head = (rich / "ledger.jsonl").read_bytes(), (rich / "ledger.jsonl.head").read_bytes()
+    (rich / "ledger.jsonl").write_bytes(lines.splitlines(keepends=True)[0])
+    assert archive.take_in(tmp_path / "a.tar", rich / "store").ledger == "new"
+    assert ((rich / "ledger.jsonl").read_bytes(), (rich / "ledger.jsonl.head").read_bytes()) == (lines, head)
+    (rich / "ledger.jsonl").unlink()
+    (rich / "ledger.jsonl.head").write_text(f"0:{'1' * 64}\n")  # that of another chain, whose lines are gone
+    assert archive.take_in(tmp_path / "a.tar", rich / "store").ledger == "other"
+    assert not (rich / "ledger.jsonl").exists()
+
+
 def test_a_broken_ledger_is_not_exported(rich: Path, tmp_path: Path) -> None:
     path = rich / "ledger.jsonl"
     path.write_bytes(path.read_bytes().replace(b"twin", b"twim"))
