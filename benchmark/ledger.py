@@ -228,7 +228,9 @@ def adopt(path: Path, other: Path) -> Literal["new", "same", "other"]:
             return "other"
         if head_file(path).exists():  # of a ledger that lost lines: those must be among the ones that come
             kept = Head.parse(head_file(path).read_text("utf-8"))
-            if kept.hash not in {hashlib.sha256(line).hexdigest() for line in theirs[kept.sequence : kept.sequence + 1]}:
+            if kept.hash not in {
+                hashlib.sha256(line).hexdigest() for line in theirs[kept.sequence : kept.sequence + 1]
+            }:
                 return "other"
         atomic.write_bytes(path, b"".join(line + b"\n" for line in theirs))
         atomic.write_text(head_file(path), f"{_parsed(other, None, theirs[-1]).head}\n")
