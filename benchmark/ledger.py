@@ -32,6 +32,7 @@ from benchmark.ledger_facts import RECORDS, Facts, Kind
 
 START = "0" * 64
 """What stands for the hash of the line before the first."""
+UNLINKED = "does not follow from the line before: one of them was changed, or one between them removed"
 LOCK_SECONDS = 60
 """How long an append waits for another one."""
 
@@ -134,6 +135,29 @@ class Ledger:
     def entries(self) -> list[Entry]:
         """All entries in order. Raises `DataError('ledger_broken')` for a line that is none; a torn last line is left out."""
         return [_parsed(self.path, number, line) for number, line in enumerate(_lines(self.path))]
+
+    def chain(self) -> list[Entry]:
+        """As `entries`, and `DataError('ledger_broken')` also where a line does not follow from the one before, or lines are gone from
+        the end: what whoever acts on the ledger looks at first. `verify` says all that is wrong, this the first of it."""
+        kept = ""
+        with contextlib.suppress(FileNotFoundError):
+            kept = head_file(self.path).read_text("utf-8")  # before the lines, which others may add to meanwhile
+        found: list[Entry] = []
+        hashes, broken = [START], ""
+        for number, line in enumerate(_lines(self.path)):
+            found.append(_parsed(self.path, number, line))
+            if found[-1].previous != hashes[-1] and not broken:
+                broken = f"line {number + 1} {UNLINKED}"
+            hashes.append(hashlib.sha256(line).hexdigest())
+        if kept and not broken:
+            head = Head.parse(kept)
+            if head.sequence >= len(found):
+                broken = f"lines are missing at the end: the head kept beside it is line {head.sequence + 1}, it has {len(found)}"
+            elif hashes[head.sequence + 1] != head.hash:
+                broken = f"line {head.sequence + 1} is not the one whose head was kept beside it"
+        if broken:
+            raise DataError("ledger_broken", f"{self.path}: {broken}")
+        return found
 
     def head(self) -> Head | None:
         """Number and hash of the last line, to be published; None for an empty ledger."""
@@ -291,7 +315,7 @@ def _wrong(entry: Entry, number: int, line: bytes, previous: str, time: str) -> 
     if entry.sequence != number:
         yield f"has number {entry.sequence}, expected {number}: a line is missing, moved or added"
     if entry.previous != previous:
-        yield "does not follow from the line before: one of them was changed, or one between them removed"
+        yield UNLINKED
     if entry.line != line:
         yield "is not written as the ledger writes it"
     if entry.clock_back != (bool(time) and entry.time < time):

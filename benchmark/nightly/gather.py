@@ -91,7 +91,7 @@ def gather(around: Surroundings, now: datetime) -> State:
             held.append(state)
         editions[name] = tuple(held)
     memory.save("editions", seen)
-    log = around.ledger.entries()
+    log = around.ledger.chain()
     teams = attempts.teams_of(log)
     known = frozenset(teams)
     whole, unreadable = inbox.sorted_out(work.inbox)

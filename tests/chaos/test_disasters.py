@@ -306,6 +306,35 @@ def test_the_ledger_was_edited(settled: Place) -> None:
     assert settled.night().exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda lines: [*lines[:2], lines[2].replace(b'"kind"', b'"kind" ', 1), *lines[3:]], "line 4 does not follow"),
+        (lambda lines: [*lines[:2], *lines[3:]], "line 3 does not follow"),
+        (lambda lines: lines[:-1], "lines are missing at the end"),
+        (
+            lambda lines: [*lines[:-1], lines[-1].replace(b'"kind"', b'"kind" ', 1)],
+            "is not the one whose head was kept",
+        ),
+    ],
+)
+def test_a_ledger_whose_chain_is_broken_holds_the_night(
+    settled: Place, edit: Callable[[list[bytes]], list[bytes]], said: str
+) -> None:
+    """Every line can be read, and attempts would be judged by what somebody made of them."""
+    ledger, before = settled.work.root / "ledger.jsonl", settled.site()
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    settled.submit("four", "c", day=9)
+    ledger.write_bytes(b"".join(edit(lines)))
+    edited = ledger.read_bytes()
+    report = settled.night()
+    assert report.exit_code == 1 and any("ledger_broken" in line and said in line for line in report.person)
+    assert settled.did == [] and settled.site() == before and ledger.read_bytes() == edited
+    ledger.write_bytes(b"".join(lines))
+    report = settled.night()
+    assert report.exit_code == 0 and [r.names for r in report.runs] == [("four",)]
+
+
 def test_the_site_is_deleted(settled: Place) -> None:
     pages = {
         path: data for path, data in settled.site().items() if path.startswith("editions/") and path.count("/") > 1
