@@ -15,6 +15,9 @@ from tests.command import ONE_MODEL, RADBENCH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+WORK = ("take_ins", "runs", "scores", "places", "publish", "reproduce", "waiting", "stopped")
+"""All parts of a plan."""
+
 
 def radbench(work: Path, *words: object, code: int = 0) -> str:
     done = subprocess.run(
@@ -89,7 +92,7 @@ def test_all_that_one_house_holds_stands_in_another(tmp_path: Path) -> None:
     shutil.copytree(first / "site", second / "site")
     shutil.copytree(first / "nights" / "memory", second / "nights" / "memory")
     due = json.loads(radbench(second, "nightly", "--dry-run", "--json"))
-    assert not any(due[part] for part in ("take_ins", "runs", "scores", "places", "publish", "reproduce", "stopped"))
+    assert {part: due[part] for part in WORK if due[part]} == {}
     assert "unchanged" in radbench(second, "publish", "--date", "2026-02-01")
     assert files(second / "site") == files(first / "site")
     assert "0 differences" in radbench(second, "verify", second / "site")
@@ -101,7 +104,7 @@ def test_all_that_one_house_holds_stands_in_another(tmp_path: Path) -> None:
         shutil.rmtree(house / "site")
         shutil.rmtree(house / ".site.cache", ignore_errors=True)
     due = json.loads(radbench(second, "nightly", "--dry-run", "--json"))
-    assert due["publish"] and not any(due[part] for part in ("take_ins", "runs", "scores", "places", "reproduce"))
+    assert [part for part in WORK if due[part]] == ["publish"]
     for house in (first, second):
         radbench(house, "publish", "--date", "2026-01-31")
     assert without_head(files(second / "site")) == without_head(files(first / "site"))
