@@ -30,7 +30,6 @@ from benchmark.store.records import load_run, load_score, run_folder, score_fold
 from benchmark.store.schema import VERSION, open_store
 from benchmark.store.unpacking import LIST, Contents, refused, unpack
 
-
 MOST_NAMES = 20
 """Names that an error lists."""
 
