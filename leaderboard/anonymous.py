@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from benchmark.contract import Case, Score
+from benchmark.contract import Case
+from leaderboard.measured import Entry, Measured, Shape, measured
 from leaderboard.records import BoardData
 from leaderboard.setparts import renamed
 
@@ -34,7 +35,9 @@ def anonymised(data: BoardData, names: Mapping[str, str] | None = None) -> Board
         (case.model_copy(update={"id": names[case.id], "key": case.drawing}) for case in data.cases),
         key=lambda case: case.id,
     )
-    scores = {name: tuple(_renamed(table, names)) for name, table in data.scores.items()}
+    tables = measured(data.scores)
+    shapes = {shape: _renamed(shape, names) for shape in {table.shape for table in tables.values()}}
+    scores = {name: _of_shape(table, *shapes[table.shape]) for name, table in tables.items()}
     parts = {name: renamed(own, names) for name, own in data.parts.items()}
     return replace(data, cases=tuple(cases), scores=scores, case_keys={}, parts=parts)
 
@@ -42,7 +45,8 @@ def anonymised(data: BoardData, names: Mapping[str, str] | None = None) -> Board
 def aliases(data: BoardData) -> dict[str, str]:
     """Anonymous id of every case that the board's tables name."""
     board = data.board
-    ids = sorted({case.id for case in data.cases} | {s.case for table in data.scores.values() for s in table})
+    shapes = {table.shape for table in measured(data.scores).values()}
+    ids = sorted({case.id for case in data.cases} | {case for shape in shapes for case, *_ in shape.entries})
     hashes = {id: _digits(f"{board.task.name}/{board.dataset.edition}/{data.case_keys.get(id, '')}/{id}") for id in ids}
     length = next(n for n in range(DIGITS, 53) if len({h[:n] for h in hashes.values()}) == len(ids))
     return {id: f"t-{digits[:length]}" for id, digits in hashes.items()}
@@ -59,29 +63,19 @@ def _digits(text: str) -> str:
     return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=").lower()
 
 
-def _renamed(table: Sequence[Score], names: Mapping[str, str]) -> list[Score]:
-    by_case: dict[str, list[Score]] = {}
-    for score in table:
-        alias = names[score.case]
-        values = score.__dict__.copy()
-        values["case"] = alias
-        if score.reason:
-            values["reason"] = re.sub(rf"(?<![\w-]){re.escape(score.case)}(?![\w-])", alias, score.reason)
-        own = by_case.get(alias)
-        if own is None:
-            own = by_case[alias] = []
-        own.append(_copy(score, values))
-    return [score for alias in sorted(by_case) for score in by_case[alias]]
+def _renamed(shape: Shape, names: Mapping[str, str]) -> tuple[Shape, list[int]]:
+    """The shape under the new names and in their order, and where each of its entries was."""
+    order = sorted(range(len(shape.entries)), key=lambda i: names[shape.entries[i][0]])
+    return Shape(tuple(_entry(shape.entries[i], names) for i in order)), order
 
 
-def _copy(score: Score, values: dict[str, object]) -> Score:
-    """The record with other values, by hand: a board may hold a million scores, all of them validated when they were made."""
-    copy = _NEW(Score)
-    _SET(copy, "__dict__", values)
-    _SET(copy, "__pydantic_fields_set__", score.__pydantic_fields_set__)
-    _SET(copy, "__pydantic_extra__", None)
-    _SET(copy, "__pydantic_private__", None)
-    return copy
+def _entry(entry: Entry, names: Mapping[str, str]) -> Entry:
+    case, metric, unit, status, reason = entry
+    alias = names[case]
+    if reason:
+        reason = re.sub(rf"(?<![\w-]){re.escape(case)}(?![\w-])", alias, reason)
+    return alias, metric, unit, status, reason
 
 
-_NEW, _SET = Score.__new__, object.__setattr__
+def _of_shape(table: Measured, shape: Shape, order: Sequence[int]) -> Measured:
+    return Measured(shape, table.values[order])

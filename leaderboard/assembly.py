@@ -17,6 +17,7 @@ from leaderboard.anonymous import aliases, anonymised
 from leaderboard.bundle import Bundle
 from leaderboard.cache import Cache, key_of, key_of_edition
 from leaderboard.exports_parquet import Part
+from leaderboard.measured import measured
 from leaderboard.records import BoardData
 from leaderboard.shown import Strip
 from leaderboard.strips import strips
@@ -86,9 +87,10 @@ class Job:
     @cached_property
     def _columns(self) -> list[Column]:
         """The metrics that have values on cases, as `casetable.by_case` has them."""
-        tables = [self.data.scores.get(row.method.name, ()) for row in self.data.board.rows]
-        measured = {s.metric for table in tables for s in table if s.status != "excluded"}
-        return [column for column in self.view.columns if column.info.id in measured]
+        tables = measured(self.data.scores)
+        shapes = {tables[row.method.name].shape for row in self.data.board.rows if row.method.name in tables}
+        found = {metric for shape in shapes for _, metric, _, status, _ in shape.entries if status != "excluded"}
+        return [column for column in self.view.columns if column.info.id in found]
 
     def _stored(self, piece: str, files: Mapping[str, bytes]) -> Bundle:
         return self.cache.store(f"{self.name}-{piece}", files) if self.cache else bundle.in_memory(files)
@@ -114,6 +116,7 @@ def assembled(
     boards: Sequence[BoardData], slugs: Sequence[str], base_url: str, cache: Cache | None, whole: Whole
 ) -> list[Bundle]:
     """The files of each board and of the edition as a whole."""
+    boards = [replace(data, scores=measured(data.scores)) for data in boards]
     keys = [key_of(data, slug, base_url) if cache else None for data, slug in zip(boards, slugs, strict=True)]
     found = [_kept(cache, key, data) for key, data in zip(keys, boards, strict=True)]
     known = [key for key in keys if key is not None]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from leaderboard import casetable, costs, downloads, exports_parquet, fairnesspages, figures, lazy, spread
 from leaderboard.bundle import KEPT
 from leaderboard.environment import render
+from leaderboard.measured import by_columns
 from leaderboard.records import BoardData
 from leaderboard.tables import Tables
 from leaderboard.views import BoardView, Column, Line
@@ -101,11 +102,11 @@ def _submission(
     data: BoardData, view: BoardView, line: Line, taken: downloads.Files, columns: Sequence[Column]
 ) -> bytes:
     name = line.row.method.name
-    scores = data.scores.get(name, ())
+    table = by_columns(data.scores.get(name, ()))
     return render(
         "submission.html", line.href, view=view, line=line, downloads=taken.rows[name], cites=taken.cite_row[name],
         strips=[(strip, cell) for strip in view.strips for cell in strip.cells if cell.name == name],
-        errors=casetable.errors(scores), gaps=fairnesspages.gap_lines(view, line),
+        errors=casetable.errors(table.shape), gaps=fairnesspages.gap_lines(view, line),
         costs=costs.cost_lines(line.row), spread=spread.spread_lines(line.row.method),
-        case_rows=casetable.case_rows(scores, [case.id for case in data.cases], columns), columns=columns,
+        case_rows=casetable.case_rows(table, [case.id for case in data.cases], columns), columns=columns,
     ).encode()  # fmt: skip

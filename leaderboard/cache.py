@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -20,6 +19,7 @@ import benchmark
 import leaderboard
 from leaderboard import bundle, setparts
 from leaderboard.bundle import Bundle, Rotten
+from leaderboard.measured import Shape, measured
 from leaderboard.records import BoardData
 
 LIBRARIES = ("jinja2", "markupsafe", "matplotlib", "numpy", "pillow", "pydantic", "scipy")
@@ -84,11 +84,10 @@ def key_of(data: BoardData, slug: str, base_url: str) -> str | None:
     total = hashlib.sha256(code().encode())
     total.update(repr((slug, base_url)).encode())
     total.update(data.board.model_dump_json().encode())
-    for name, table in sorted(data.scores.items()):
-        texts = [f"{s.case}\t{s.metric}\t{s.unit}\t{s.status}\t{s.reason}" for s in table]
-        total.update(f"\n{name} {len(texts)}\n".encode())
-        total.update("\n".join(texts).encode())
-        total.update(array("d", [s.value for s in table]).tobytes())
+    for name, table in sorted(measured(data.scores).items()):
+        total.update(f"\n{name} {len(table)}\n".encode())
+        total.update(_told(table.shape))
+        total.update(table.values.tobytes())
     for name, parts in sorted(data.parts.items()):
         total.update(f"\n{name} parts\n".encode() + setparts.to_json(parts))
     rest = {
@@ -106,6 +105,11 @@ def key_of(data: BoardData, slug: str, base_url: str) -> str | None:
     }
     total.update(json.dumps(rest, sort_keys=True).encode())
     return total.hexdigest()
+
+
+@lru_cache(maxsize=32)
+def _told(shape: Shape) -> bytes:
+    return "\n".join(map("\t".join, shape.entries)).encode()
 
 
 def key_of_edition(keys: Sequence[str], base_url: str) -> str:

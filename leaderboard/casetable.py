@@ -4,69 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from benchmark.contract import Score
 from leaderboard import numbers
 from leaderboard.charts import bars
 from leaderboard.charts.svg import round_out
 from leaderboard.exports import clean
+from leaderboard.measured import Entry, Measured, Shape
 from leaderboard.scale import Scale
-from leaderboard.tables import Tables
+from leaderboard.tables import FAILED, Tables
 from leaderboard.views import STATUS, BoardView, Column
 
 
-def case_rows(scores: Sequence[Score], order: Sequence[str], columns: Sequence[Column]) -> Markup:
+def case_rows(table: Measured, order: Sequence[str], columns: Sequence[Column]) -> Markup:
     """Rows of the table of one submission: a value for each metric, and how it came about where it is not plain.
 
     Cases in the given order, then any that the order does not name. A missing or invalid output is the same for all
     metrics; an emptiness may concern one alone, so all are named.
     """
-    own: dict[str, dict[str, Score]] = {}
-    for score in scores:
-        of_case = own.get(score.case)
-        if of_case is None:
-            of_case = own[score.case] = {}
-        of_case[score.metric] = score
+    places = tuple((column.info.id, column.places) for column in columns)
+    form, shown = _form(table.shape, tuple(order), places)
+    values = table.values.tolist()
+    return Markup(form % tuple(numbers.number(values[i], digits) for i, digits in shown))
+
+
+@lru_cache(maxsize=32)
+def _form(
+    shape: Shape, order: tuple[str, ...], places: tuple[tuple[str, int], ...]
+) -> tuple[str, list[tuple[int, int]]]:
+    """The rows with `%s` for each value, and what stands there: which value of the table, and its decimals."""
+    own: dict[str, dict[str, int]] = {}
+    for i, (case, metric, *_) in enumerate(shape.entries):
+        own.setdefault(case, {})[metric] = i
     known = [case for case in order if case in own]
-    places = [(column.info.id, column.places) for column in columns]
-    return Markup("".join(_row(case, own[case], places) for case in [*known, *sorted(own.keys() - set(known))]))
+    rows: list[str] = []
+    shown: list[tuple[int, int]] = []
+    for case in [*known, *sorted(own.keys() - set(known))]:
+        rows.append(_row(case, {metric: shape.entries[i] for metric, i in own[case].items()}, places))
+        used = ((own[case].get(metric), digits) for metric, digits in places)
+        shown += [(i, digits) for i, digits in used if i is not None and _counts(shape.entries[i])]
+    return "".join(rows), shown
 
 
-def _row(case: str, scores: Mapping[str, Score], places: Sequence[tuple[str, int]]) -> str:
-    cells = []
-    odd = []
-    for id, digits in places:
-        score = scores.get(id)
-        if score is None or score.status == "excluded":
-            cells.append('<td class="num">—</td>')
-        else:
-            cells.append(f'<td class="num">{numbers.number(score.value, digits)}</td>')
-    for score in scores.values():
-        if score.status != "ok":
-            odd.append(score)
-    status, kind = '<td class="status">ok</td>', ""
+def _counts(entry: Entry | None) -> bool:
+    return entry is not None and entry[3] != "excluded"
+
+
+def _row(case: str, entries: Mapping[str, Entry], places: Sequence[tuple[str, int]]) -> str:
+    cells = "".join(f'<td class="num">{"%s" if _counts(entries.get(id)) else "—"}</td>' for id, _ in places)
+    odd = [(status, reason) for *_, status, reason in entries.values() if status != "ok"]
+    words, kind = '<td class="status">ok</td>', ""
     if odd:
-        words = ", ".join(dict.fromkeys(STATUS[s.status] for s in odd))
-        reasons = " ".join(dict.fromkeys(s.reason for s in odd if s.reason))
-        failed = any(s.status in ("missing", "invalid") for s in odd)
+        states = ", ".join(dict.fromkeys(STATUS[status] for status, _ in odd))
+        reasons = " ".join(dict.fromkeys(reason for _, reason in odd if reason))
+        failed = any(status in FAILED for status, _ in odd)
         kind = ' class="bad"' if failed else ""
-        status = (
-            f'<td class="status"><strong>{escape(words)}</strong>{" (worst value)" if failed else ""}'
+        words = (
+            f'<td class="status"><strong>{escape(states)}</strong>{" (worst value)" if failed else ""}'
             f"{': ' + escape(clean(reasons)) if reasons else ''}</td>"
         )
-    return f'<tr{kind}><th scope="row">{escape(clean(case))}</th>{"".join(cells)}{status}</tr>\n'
+    head = f'<tr{kind}><th scope="row">{escape(clean(case))}</th>'
+    return f"{head.replace('%', '%%')}{cells}{words.replace('%', '%%')}</tr>\n"
 
 
-def errors(scores: Sequence[Score]) -> list[tuple[str, list[str]]]:
+@lru_cache(maxsize=32)
+def errors(shape: Shape) -> list[tuple[str, list[str]]]:
     """Reasons of missing and invalid outputs, the most frequent first, each with its cases."""
     found: dict[str, dict[str, None]] = {}
-    for score in scores:
-        if score.status in ("missing", "invalid"):
-            found.setdefault(score.reason or STATUS[score.status], {})[score.case] = None
+    for case, _, _, status, reason in shape.entries:
+        if status in FAILED:
+            found.setdefault(reason or STATUS[status], {})[case] = None
     return sorted(((reason, list(cases)) for reason, cases in found.items()), key=lambda item: (-len(item[1]), item[0]))
 
 

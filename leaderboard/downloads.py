@@ -14,6 +14,7 @@ from benchmark.contract import Board
 from leaderboard import citation, exports, exports_parquet, latex, numbers, setparts
 from leaderboard.citation import Reference
 from leaderboard.marks import DATE, EDITION, YEAR
+from leaderboard.measured import by_columns
 from leaderboard.records import BoardData
 from leaderboard.tables import Tables
 
@@ -100,8 +101,8 @@ def row_files(made: Files, data: BoardData, slug: str, base_url: str, places: Ma
     found = []
     for row in board.rows:
         name = row.method.name
-        scores = data.scores.get(name, ())
-        values = [repr(score.value) for score in scores]
+        scores = by_columns(data.scores.get(name, ()))
+        values = list(map(repr, scores.values.tolist()))
         texts = RowTexts(
             exports.case_lines_csv(board, name, scores, values),
             exports.case_lines_json(name, scores, values),

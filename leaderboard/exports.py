@@ -13,13 +13,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 
 from benchmark import release
 from benchmark.contract import Aggregate, Board, MetricInfo, Row, Score
 from benchmark.scoring import drawing_groups
 from benchmark.statistics import bootstrap
+from leaderboard.measured import Shape, by_columns
 from leaderboard.records import BoardData
 
 KIND = {"phantom": "phantom", "real": "real sample"}
@@ -122,21 +122,15 @@ def board_identity(board: Board) -> tuple[str, ...]:
     return (board.task.name, board.task.version, KIND[data.kind], data.edition, board.split)
 
 
-Shape = tuple[tuple[str, str, str, str, str], ...]
-"""All of a submission's scores but the values: case, metric, unit, status and reason of each. Most submissions of a board share it."""
-
-shape_of = attrgetter("case", "metric", "unit", "status", "reason")
-"""One of these, of a score."""
-
-
 def case_lines_csv(board: Board, name: str, scores: Sequence[Score], values: Sequence[str] | None = None) -> str:
     """The tidy per-case table of one submission, without a heading: one line a case and metric.
 
     `values` are the scores' as `repr` gives them, where somebody has them: to make them is most of the work.
     """
-    values = [repr(s.value) for s in scores] if values is None else values
+    table = by_columns(scores)
+    values = list(map(repr, table.values.tolist())) if values is None else values
     head = ",".join(field(value) for value in (*board_identity(board), name))
-    form = _csv_form(tuple(map(shape_of, scores)))
+    form = _csv_form(table.shape)
     return form % tuple(text for value in values for text in (head, value))
 
 
@@ -145,7 +139,7 @@ def _csv_form(shape: Shape) -> str:
     """The lines with `%s` for what stands before the case and for the value."""
     return "".join(
         f"%s,{_form(case)},{_form(metric)},%s,{_form(field(unit))},{status},{_form(field(reason))}\n"
-        for case, metric, unit, status, reason in shape
+        for case, metric, unit, status, reason in shape.entries
     )
 
 
@@ -160,9 +154,10 @@ def cases_csv(bodies: Iterable[str]) -> bytes:
 
 def case_lines_json(name: str, scores: Sequence[Score], values: Sequence[str] | None = None) -> str:
     """The same as JSON objects, one a line, separated by commas."""
-    values = [repr(s.value) for s in scores] if values is None else values
+    table = by_columns(scores)
+    values = list(map(repr, table.values.tolist())) if values is None else values
     own = json.dumps(name)
-    form = _json_form(tuple(map(shape_of, scores)))
+    form = _json_form(table.shape)
     return form % tuple(text for value in values for text in (own, _INFINITE.get(value, value)))
 
 
@@ -174,7 +169,7 @@ _INFINITE = {"inf": '"inf"', "-inf": '"-inf"'}
 def _json_form(shape: Shape) -> str:
     """The lines with `%s` for the submission and the value."""
     lines = []
-    for case, metric, unit, status, reason in shape:
+    for case, metric, unit, status, reason in shape.entries:
         words, why = (json.dumps(clean(text), ensure_ascii=False) for text in (unit, reason))
         lines.append(
             f'{{"submission":%s,"case":"{_form(case)}","metric":"{_form(metric)}","value":%s,"unit":{_form(words)},'

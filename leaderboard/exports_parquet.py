@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.contract import Board, Score
+from benchmark.contract import Board
 from leaderboard import exports
+from leaderboard.measured import Measured, by_columns, measured
 from leaderboard.records import BoardData
 
 CASES, AGGREGATES = "scores.parquet", "aggregates.parquet"
@@ -50,21 +51,22 @@ def cases_table(boards: Sequence[BoardData]) -> pa.Table:
     parts = []
     for data in boards:
         board = data.board
-        tables = [data.scores.get(row.method.name, ()) for row in board.rows]
+        scores = measured(data.scores)
+        tables = [scores.get(row.method.name) or by_columns(()) for row in board.rows]
         count = sum(map(len, tables))
         columns: list[pa.Array] = [_repeated(text, count) for text in exports.board_identity(board)]
         names = [[row.method.name] * len(table) for row, table in zip(board.rows, tables, strict=True)]
         columns.append(_texts([name for own in names for name in own]))
         case, metric, unit, status, reason = _shaped(tables)
-        values = pa.array([s.value for table in tables for s in table], pa.float64())
+        values = pa.array(np.concatenate([table.values for table in tables] or [np.empty(0)]), pa.float64())
         columns += [case, metric, values, unit, status, reason]
         parts.append(pa.table(columns, schema=CASE_SCHEMA))
     return _joined(parts, CASE_SCHEMA)
 
 
-def _shaped(tables: Sequence[Sequence[Score]]) -> list[pa.Array]:
+def _shaped(tables: Sequence[Measured]) -> list[pa.Array]:
     """Columns of cases, metrics, units, statuses and reasons; where all submissions share them, they are worked out once."""
-    shapes = [tuple(map(exports.shape_of, table)) for table in tables]
+    shapes = [table.shape.entries for table in tables]
     if any(shape != shapes[0] for shape in shapes):
         return [_texts(column) for column in zip(*(one for shape in shapes for one in shape), strict=True)]
     columns = list(zip(*shapes[0], strict=True)) if shapes and shapes[0] else [()] * 5

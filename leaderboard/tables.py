@@ -13,6 +13,7 @@ from benchmark.contract import Board, Score
 from benchmark.scoring import sampling_for
 from benchmark.statistics import bootstrap
 from benchmark.statistics.ranking import TOLERANCE
+from leaderboard.measured import Shape, measured
 from leaderboard.records import BoardData
 
 DRAWS = 1000
@@ -46,37 +47,39 @@ def tables_of(
     With `scores`, those are taken, under the ids that `names` gives to the cases.
     """
     board = data.board
-    scores = data.scores if scores is None else scores
-    known = [case.id for case in data.cases]
+    found = measured(data.scores if scores is None else scores)
+    tables = [found.get(row.method.name) for row in board.rows]
+    shapes = {table.shape for table in tables if table is not None}
+    named = {case for shape in shapes for case, *_ in shape.entries}
     if names is None:
-        names = {s.case: s.case for row in board.rows for s in scores.get(row.method.name, ())}
-    further = sorted({names[s.case] for row in board.rows for s in scores.get(row.method.name, ())} - set(known))
+        names = {case: case for case in named}
+    known = [case.id for case in data.cases]
+    further = sorted({names[case] for case in named} - set(known))
     order = {id: i for i, id in enumerate([*known, *further])}
     cases = {id: order[name] for id, name in names.items() if name in order}
     metrics = {metric.id: i for i, metric in enumerate(board.metrics)}
     values = np.full((len(board.rows), len(order), len(metrics)), np.nan)
     failed = np.zeros((len(board.rows), len(order)), bool)
-    for r, row in enumerate(board.rows):
-        flat, bad = _flat(scores.get(row.method.name, ()), cases, len(order), metrics)
-        values[r] = np.reshape(flat, (len(order), len(metrics)))
-        failed[r, bad] = True
+    places = {shape: _places(shape, cases, metrics) for shape in shapes}
+    for r, table in enumerate(tables):
+        if table is not None:
+            own, case, metric, bad = places[table.shape]
+            values[r, case, metric] = table.values[own]
+            failed[r, bad] = True
     return Tables(tuple(order), values, failed)
 
 
-def _flat(
-    table: Sequence[Score], cases: Mapping[str, int], count: int, metrics: Mapping[str, int]
-) -> tuple[list[float], list[int]]:
-    width = len(metrics)
-    flat = [float("nan")] * (count * width)
-    bad = []
-    for score in table:
-        status = score.status
-        if status == "excluded" or score.metric not in metrics:
-            continue
-        flat[cases[score.case] * width + metrics[score.metric]] = score.value
-        if status in FAILED:
-            bad.append(cases[score.case])
-    return flat, bad
+def _places(
+    shape: Shape, cases: Mapping[str, int], metrics: Mapping[str, int]
+) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Which values of a table are shown, with the case and the metric of each; and the cases without a valid output."""
+    used = [
+        (i, cases[case], metrics[metric], status)
+        for i, (case, metric, _, status, _) in enumerate(shape.entries)
+        if status != "excluded" and metric in metrics
+    ]
+    bad = [case for _, case, _, status in used if status in FAILED]
+    return [i for i, *_ in used], [case for _, case, *_ in used], [metric for _, _, metric, _ in used], bad
 
 
 @dataclass(frozen=True)
