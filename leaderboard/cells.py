@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from markupsafe import Markup, escape
 
 from leaderboard import numbers
@@ -39,8 +41,14 @@ def case_head(column: Column) -> Markup:
 
 
 def _titled(column: Column) -> str:
-    unit = f' <span class="unit">[{escape(clean(column.info.unit))}]</span>' if column.info.unit else ""
-    return f"{escape(clean(column.info.title))}{unit}"
+    return _title(column.info.title, column.info.unit)
+
+
+@lru_cache(maxsize=256)
+def _title(title: str, unit: str) -> str:
+    """A metric's title with its unit; every row of a board has it."""
+    after = f' <span class="unit">[{escape(clean(unit))}]</span>' if unit else ""
+    return f"{escape(clean(title))}{after}"
 
 
 def _axis(column: Column) -> str:

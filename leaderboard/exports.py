@@ -245,7 +245,7 @@ def cost_values(row: Row) -> tuple[object, ...]:
 def aggregates_csv(board: Board, rows: Sequence[Row] | None = None) -> bytes:
     """The board, or some of its rows: one line a submission and metric."""
     rows = board.rows if rows is None else rows
-    lines = [table(AGGREGATE_COLUMNS, []).decode()]
+    lines = [",".join(AGGREGATE_COLUMNS) + "\n"]
     info = {metric.id: metric for metric in board.metrics}
     for row in rows:
         before, after = _of_row(board, row)

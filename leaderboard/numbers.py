@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from benchmark.contract import Aggregate
 
@@ -82,6 +83,7 @@ def rank_span(low: float, high: float) -> str:
     return rank(low) if low == high else f"{rank(low)}–{rank(high)}"
 
 
+@lru_cache(maxsize=64)
 def percent(level: float) -> str:
     """A confidence level: `95 %`, with a space that does not break."""
     return f"{100 * level:g}\u00a0%"

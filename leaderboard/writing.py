@@ -59,15 +59,16 @@ def _part(bundle: Bundle, edition: str, folder: Path | None, site: Path) -> Writ
         if path.startswith(KEPT):
             continue
         page = path.endswith(PAGE)
+        text = content.decode() if page or path.endswith(downloads.MARKED) else None
         if folder is not None:
             data, sha = content, bundle.hashes[path]
-            if page or path.endswith(downloads.MARKED):
-                data = fill(content.decode(), path, edition, front=False)
+            if text is not None:
+                data = fill(text, path, edition, front=False)
                 sha = hashlib.sha256(data).hexdigest()
             _write(folder, path, data, above)
             made.files[path] = (sha, len(data))
-        if page:
-            ready(site, path, fill(content.decode(), path, edition, front=True), made)
+        if page and text is not None:
+            ready(site, path, fill(text, path, edition, front=True), made)
     return made
 
 
