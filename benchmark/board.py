@@ -52,6 +52,7 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
     drawn = [values for _, values in found if values is not None]
     ranks = ranked(task, cases, tables, [score.aggregates for _, score in ordered], drawn) if ordered else None
     rows = _rows(cases, ordered, tables, ranks, fair, [own for own, _ in found], places, again) if ranks else ()
+    certain = set_level_warning(task, len(ordered), len(drawn))
     compared = None
     if len(ordered) > 1:
         compared = agreement(
@@ -65,8 +66,8 @@ def make(task: Task, edition: Edition, scored: Sequence[tuple[RunRecord, store.S
         rows=rows,
         scorer=store.scorer_version(),
         data_digest=store.digest(edition.info.files),
-        notes=tuple(notes(task, edition.info, cases, rows)),
-        warnings=(*set_level_warning(task, len(ordered), len(drawn)), *(compared.warnings if compared else ())),
+        notes=tuple(notes(task, edition.info, cases, rows, drawn=not certain)),
+        warnings=(*certain, *(compared.warnings if compared else ())),
         agreement=compared,
         population=people,
     )
@@ -289,8 +290,8 @@ def describe(task: Task) -> list[MetricInfo]:
     return infos
 
 
-def notes(task: Task, info: DatasetInfo, cases: Sequence[Case], rows: Sequence[Row]) -> list[str]:
-    """What the page must say in plain sentences."""
+def notes(task: Task, info: DatasetInfo, cases: Sequence[Case], rows: Sequence[Row], *, drawn: bool) -> list[str]:
+    """What the page must say in plain sentences. `drawn`: ranks and ties know how uncertain every metric of the ranking is."""
     said = []
     if info.kind == "phantom":
         said.append(
@@ -312,11 +313,11 @@ def notes(task: Task, info: DatasetInfo, cases: Sequence[Case], rows: Sequence[R
         )
     elif len(cases) < MANY_CASES:
         said.append(f"With {len(cases)} test cases, intervals are wide.")
-    said += _generative_against_traditional(task, rows)
+    said += _generative_against_traditional(task, rows, drawn)
     return said
 
 
-def _generative_against_traditional(task: Task, rows: Sequence[Row]) -> list[str]:
+def _generative_against_traditional(task: Task, rows: Sequence[Row], drawn: bool) -> list[str]:
     """One sentence on the question that the field asks, from the first metric of the task."""
     info = describe(task)[0]
     sign = 1 if info.direction == "lower" else -1
@@ -336,11 +337,13 @@ def _generative_against_traditional(task: Task, rows: Sequence[Row]) -> list[str
             continue
         a, b = row.aggregate(info.id), traditional.aggregate(info.id)
         better = sign * (a.value - b.value) < 0
-        # Ties are those of the rule; a metric of the whole set may be no part of it, and its intervals must do.
+        # Ties are those of the rule, which looks at both rows in the same draws. A metric of the whole set may be no part of it; then
+        # its intervals must do.
         doubt = ""
+        tested = metrics.find(info.name).level == "case" or (drawn and info.id in task.ranking.metrics)
         if traditional.method.name in row.tied_with:
             doubt = "; the ranking holds them for tied"
-        elif metrics.find(info.name).level == "set" and a.low <= b.high and b.low <= a.high:
+        elif not tested and a.low <= b.high and b.low <= a.high:
             doubt = "; their intervals overlap, so these cases do not settle it"
         said.append(
             f"By {info.title}, the best {label} model ({row.method.title}: {_shown(a.value)}{_unit(info.unit)}) is "

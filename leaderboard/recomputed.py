@@ -75,7 +75,8 @@ def recomputed(data: BoardData) -> Recomputed:
     drawn = _ranks(data, rows, by_name, found)
     _audit(data, rows, by_name, found)
     _sites(data, rows, by_name, found)
-    found.values["notes"] = boards.notes(task, board.dataset, data.cases, board.rows)
+    certain = set(boards.set_level_warning(task, len(rows), 0)) & set(board.warnings)
+    found.values["notes"] = boards.notes(task, board.dataset, data.cases, board.rows, drawn=not certain)
     _agreement(data, rows, methods, drawn, found)
     return found
 

@@ -42,7 +42,7 @@ def test_the_sentences_of_a_board_name_the_models_of_the_front() -> None:
     data = boards.slab(canaries=0)
     shown = {kind.kind: kind.line for kind in asked(data).panels[0].kinds}
     assert data.board.rows[0].method.generative
-    sentences = notes(data.board.task, data.board.dataset, data.cases, data.board.rows)
+    sentences = notes(data.board.task, data.board.dataset, data.cases, data.board.rows, drawn=True)
     for kind in ("learned", "generative"):
         line = shown[kind]
         assert line is not None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tampering import digit_changed, newest
 
+from benchmark.board import notes
 from benchmark.metrics.distribution import Moments
 from benchmark.metrics.points import Scan
 from leaderboard import setparts, verification
@@ -57,6 +58,29 @@ def test_ranks_by_a_metric_of_the_set_have_intervals_on_page_and_in_tables(tmp_p
     first = dict(zip(columns, lines[1].split(","), strict=False))
     assert (first["rank"], first["rank_low"], first["rank_high"]) == ("1.0", "1.0", "2.0")
     assert verification.verify(root).differences == []
+
+
+def test_intervals_of_values_speak_of_the_order_only_where_ranks_cannot(published: Path) -> None:
+    """Two intervals may overlap while one of the two submissions is ahead in each draw, as the ranks then say."""
+    data = verification.read_board(newest(published) / "tasks/nodules")
+    rows = [
+        row.model_copy(
+            update={
+                "tied_with": (),
+                "method": row.method.model_copy(update={"family": family, "generative": family == "gan"}),
+                "aggregates": tuple(a.model_copy(update={"low": 0.1, "high": 0.9}) for a in row.aggregates),
+            }
+        )
+        for row, family in zip(data.board.rows, ("gan", "classical"), strict=True)
+    ]
+    task = data.board.task
+    rank_alone = task.model_copy(
+        update={"ranking": task.ranking.model_copy(update={"metrics": task.ranking.metrics[:1]})}
+    )
+    assert rank_alone.ranking.metrics == (data.board.metrics[0].id,)
+    for declared, drawn, said in ((rank_alone, True, False), (rank_alone, False, True)):
+        text = " ".join(notes(declared, data.board.dataset, data.cases, rows, drawn=drawn))
+        assert "is better than the best classical" in text and ("their intervals overlap" in text) == said
 
 
 def test_what_is_published_names_no_sealed_case(published: Path) -> None:
