@@ -23,7 +23,7 @@ from benchmark.contract.names import NAME
 from benchmark.errors import DataError
 from benchmark.store.keys import KEY_LENGTH
 from benchmark.store.pins import FILE as PINS
-from benchmark.store.pins import Pins, load_pins
+from benchmark.store.pins import load_pins, pins_text
 from benchmark.store.placements import Placement, load_placements, placement_file
 from benchmark.store.records import load_run
 from benchmark.store.reproductions import load_reproduction, reproduction_file
@@ -78,11 +78,6 @@ def of_runs(root: Path, runs: Sequence[RunRecord], placements: Sequence[Placemen
     if pinned := load_pins(root) & names:
         found[PINS] = pins_text(pinned)
     return found
-
-
-def pins_text(pinned: Iterable[str]) -> bytes:
-    """`pins.json` of these."""
-    return atomic.json_text(Pins(pinned=tuple(sorted(pinned))).model_dump(mode="json")).encode()
 
 
 def of_federation(root: Path, tasks: Iterable[str]) -> dict[str, bytes]:

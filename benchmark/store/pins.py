@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -36,6 +37,11 @@ def load_pins(root: Path) -> frozenset[str]:
         raise DataError("record_invalid", f"{path} cannot be read", expected='{"pinned": [NAME, …]}') from error
 
 
+def pins_text(pinned: Iterable[str]) -> bytes:
+    """`pins.json` of these."""
+    return atomic.json_text(Pins(pinned=tuple(sorted(pinned))).model_dump(mode="json")).encode()
+
+
 def set_pin(root: Path, subject: str, pinned: bool = True) -> bool:
     """Pin a run or a submission, or let go of it; False when that is so already.
 
@@ -46,5 +52,5 @@ def set_pin(root: Path, subject: str, pinned: bool = True) -> bool:
     if after == before:
         return False
     with atomic.refusals(root / FILE):
-        atomic.write_json(root / FILE, Pins(pinned=tuple(sorted(after))).model_dump(mode="json"))
+        atomic.write_bytes(root / FILE, pins_text(after))
     return True
