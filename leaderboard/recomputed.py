@@ -203,7 +203,8 @@ def _audit(data: BoardData, rows: Sequence[Row], by_name: Mapping[str, dict[str,
     if why:
         found.unchecked["population"] = f"who the cases are: {why}"
         if people is not None:
-            found.values["population"] = {"n": len(data.cases), "patients": _patients(data), "minimum": _minimum(data)}
+            least = task.fairness.smallest(board.dataset.kind)
+            found.values["population"] = {"n": len(data.cases), "patients": _patients(data), "minimum": least}
         return
     if not stored:
         found.values["population"] = population.group(task, data.cases, board.dataset.kind).population.model_dump()
@@ -219,11 +220,6 @@ def _audit(data: BoardData, rows: Sequence[Row], by_name: Mapping[str, dict[str,
 def _patients(data: BoardData) -> int:
     cluster = data.board.task.cluster
     return len({case.attributes.get(cluster, "") or f"\0{case.id}" for case in data.cases} if cluster else data.cases)
-
-
-def _minimum(data: BoardData) -> int:
-    rules = data.board.task.fairness
-    return rules.minimum_phantom if data.board.dataset.kind == "phantom" else rules.minimum
 
 
 def _sites(data: BoardData, rows: Sequence[Row], by_name: Mapping[str, dict[str, Any]], found: Recomputed) -> None:

@@ -149,6 +149,10 @@ class FairnessRules(Record):
     """Whether the attributes of single sealed patients are published, under anonymous ids, so that anyone can take the audit again. Done
     only where every combination that occurs is shared by at least `minimum` patients. Phantoms' are always published."""
 
+    def smallest(self, kind: str) -> int:
+        """Patients of the smallest group that is shown of an edition of that kind, `phantom` or `real`."""
+        return self.minimum_phantom if kind == "phantom" else self.minimum
+
 
 class Limits(Record):
     """What a model may use, per case; enforced as declared and printed on the row."""

@@ -59,7 +59,7 @@ def group(task: Task, cases: Sequence[Case], kind: str) -> Grouped:
         crossings = tuple(combinations(titles, 2))
     wanted = [(name,) for name in titles] + [tuple(crossing) for crossing in crossings]
     found = [_partition(cases, names, declared) for names in wanted]
-    minimum = task.fairness.minimum_phantom if kind == "phantom" else task.fairness.minimum
+    minimum = task.fairness.smallest(kind)
     nested = [(i, j) for i, fine in enumerate(wanted) for j, coarse in enumerate(wanted) if set(coarse) < set(fine)]
     withheld = suppress(
         [index for _, index in found],
