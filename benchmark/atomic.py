@@ -42,16 +42,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_many(files: Sequence[tuple[Path, bytes]]) -> None:
-    """Put each file in place atomically, in that order; all are on disk before the first one is renamed.
-
-    A thousand files take one flush of the disk and not a thousand.
-    """
-    for path, data in files:
-        write_partial(path, data)
-    place_many([path for path, _ in files])
-
-
 def write_partial(path: Path, data: bytes) -> None:
     """Lay `data` ready for `place_many` to put it at `path`; folders above it are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +49,10 @@ def write_partial(path: Path, data: bytes) -> None:
 
 
 def place_many(paths: Sequence[Path]) -> None:
-    """Put what `write_partial` laid ready in place, in that order; all is on disk before the first file is renamed."""
+    """Put what `write_partial` laid ready in place, in that order; all is on disk before the first file is renamed.
+
+    A thousand files take one flush of the disk and not a thousand.
+    """
     _sync_files([path.with_name(f".{path.name}.partial") for path in paths])
     for path in paths:
         path.with_name(f".{path.name}.partial").replace(path)

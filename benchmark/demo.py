@@ -34,7 +34,7 @@ Result = tuple[RunRecord, store.ScoreRecord]
 """Its run, and the scores of that."""
 
 
-def run_and_score(jobs: Sequence[Job], root: Path, progress: Progress, workers: int = 0) -> list[Result]:
+def run_and_score(jobs: Sequence[Job], root: Path, progress: Progress) -> list[Result]:
     """Run baselines side by side, one thread each, and score each run; the results in the order of the jobs.
 
     Threads and not `benchmark.executor`: a baseline is a process already, whose server the thread waits for, and a process around
@@ -66,7 +66,7 @@ def run_and_score(jobs: Sequence[Job], root: Path, progress: Progress, workers: 
             show = partial(shown, f"score {label}")
             return record, scoring.score_run(folder.task, edition, record, root, cache=references, progress=show)
 
-    with ThreadPoolExecutor(workers or cores_here()) as pool:
+    with ThreadPoolExecutor(cores_here()) as pool:
         futures = [pool.submit(one, job) for job in reversed(jobs)]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
