@@ -264,6 +264,11 @@ class BoardView:
         """What the numbers stand on, for captions: kind and edition of the data, and how many cases."""
         return f"{self.data}, {self.cases}"
 
+    @property
+    def standing(self) -> str:
+        """The same as a sentence of its own."""
+        return f"{self.on[:1].upper()}{self.on[1:]}."
+
     @cached_property
     def cases(self) -> str:
         """How many cases of which split: `24 test cases`."""
@@ -271,11 +276,6 @@ class BoardView:
         if n is None:
             n = max((a.n + a.n_excluded for row in self.board.rows for a in row.aggregates), default=0)
         return f"{n} {self.split if n != 1 else self.split.replace('cases', 'case')}"
-
-    @property
-    def standing(self) -> str:
-        """The same as a sentence of its own."""
-        return f"{self.on[:1].upper()}{self.on[1:]}."
 
     @cached_property
     def levels(self) -> str:

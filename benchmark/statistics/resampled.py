@@ -77,11 +77,8 @@ def _wins(losses: Floats, counts: Floats, test: PairedTest, needed: Floats) -> N
 
     def work(starts: Sequence[int]) -> tuple[NDArray[np.int32], tuple[NDArray[Any], ...]] | None:
         won, used = np.zeros((metrics, teams, draws), np.int32), 0
-        waiting = (
-            np.empty(room, np.int64),
-            np.empty(room, np.int64),
-            np.empty(room),
-        )  # takes memory only where it is filled
+        # Empty room takes memory only where it is filled.
+        waiting = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room)
         for start in starts:
             first, second = members(teams, slice(start, min(start + step, pairs)))
             differences = np.ascontiguousarray(np.moveaxis(losses[first] - losses[second], 1, 2)).reshape(-1, units)
@@ -165,9 +162,8 @@ class Draws:
     """Draws (draws, units), laid out for the signed ranks of many rows."""
 
     def __init__(self, counts: Floats) -> None:
-        self.across = np.ascontiguousarray(
-            counts.T
-        )  # draws side by side: they advance through the sorted cases together
+        # Draws side by side: they advance through the sorted cases together.
+        self.across = np.ascontiguousarray(counts.T)
         size = counts.sum(axis=1)
         small = size.max(initial=0) < SMALL
         self.whole = self.across.astype(np.int16 if small else np.int64)

@@ -60,9 +60,8 @@ def unpack(handle: BinaryIO, archive: Path, folder: Path, progress: Callable[[in
     contents: Contents | None = None
     seen: set[str] = set()
     try:
-        with tarfile.open(
-            fileobj=handle, mode="r:"
-        ) as tar:  # `r:` takes no compressed archive, so what is there is its size
+        # `r:` takes no compressed archive, so what is there is its size.
+        with tarfile.open(fileobj=handle, mode="r:") as tar:
             for member in tar:
                 # Only regular files, and not sparse ones, which unpack to more than they hold.
                 if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():

@@ -231,9 +231,8 @@ def main() -> None:
         for name in given.only or STEPS:
             if name == ONE_NEW:
                 hand_in(work, folder, [given.submissions])
-                rescore(
-                    work, folder
-                )  # a night runs and scores what is in its inbox; measured is what the row costs after that
+                # A night runs and scores what is in its inbox; measured is what the row costs after that.
+                rescore(work, folder)
             took = measured(partial(STEPS[name], work, folder))
             print(
                 f"| {given.submissions} | {given.cases} | {name} "

@@ -128,9 +128,8 @@ def test_listing_cases_or_submissions_otherwise_changes_nothing() -> None:
 
 
 def test_measures_tested_one_at_a_time_are_those_tested_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    cases = people.cases(
-        (12, F15), (4, F3), (4, M15), (12, M3)
-    )  # sex and scanner go together: one is held fixed for the other
+    # Sex and scanner go together: one is held fixed for the other.
+    cases = people.cases((12, F15), (4, F3), (4, M15), (12, M3))
     tables = [people.table(cases, by_scanner, seed) for seed in range(3)]
     together = audit.fairness(people.task(), cases, "real", tables)
     assert any(gap.given for gap in together[1][0].gaps)

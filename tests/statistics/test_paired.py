@@ -34,11 +34,10 @@ def test_holm_equals_the_adjusted_values_of_the_textbook() -> None:
 
 def test_drawn_wilcoxon_equals_resampling_by_hand() -> None:
     rng = np.random.default_rng(3)
-    rows = rng.integers(-3, 4, (6, 14)).astype(float)  # with ties and zeros
+    # With ties and zeros, and without, also of one sign.
+    rows = rng.integers(-3, 4, (6, 14)).astype(float)
     counts = bootstrap.resampling(14, draws=60).counts
-    rows = np.concatenate(
-        [rows, rng.normal(0.5, 1, (6, 14)), -np.abs(rng.normal(size=(1, 14)))]
-    )  # and without, also of one sign
+    rows = np.concatenate([rows, rng.normal(0.5, 1, (6, 14)), -np.abs(rng.normal(size=(1, 14)))])
     fast = resampled.Draws(counts).signed_ranks(rows)
     for b, row in enumerate(counts):
         drawn = np.repeat(rows, row.astype(int), axis=1)[..., None]
