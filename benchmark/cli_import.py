@@ -86,7 +86,7 @@ def _import_dicom(
 
     wanted = mapping.read(map_file) if map_file else mapping.Mapping()
     wanted = mapping.with_options(wanted, rules["series"], rules["values"], rules["attributes"], **fields)
-    pseudonyms = Pseudonyms(secret.load_key(place.root / "secrets" / "deidentification.key"))
+    pseudonyms = Pseudonyms(secret.load_key(place.pseudonym_key))
     with console.Bars() as bars:
         found = importing.plan(path, folder.task, wanted, pseudonyms, deidentified=deidentify, progress=bars.update)
     for note in found.notes:

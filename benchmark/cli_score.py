@@ -15,8 +15,6 @@ from benchmark.dataset import Edition
 from benchmark.errors import UsageError
 from benchmark.workplace import Workplace
 
-KEY_FILE = "federation.key"
-"""The site's secret key, in the work folder."""
 SharedKey = Annotated[
     Path | None, typer.Option("--shared-key", help="Key that site and organiser both hold, for the detached HMAC.")
 ]
@@ -113,7 +111,7 @@ def score(
         parts = store.load_parts(place.store, found.key)
         scores = store.load_case_scores(place.store, found.key)
         _write(declared, edition, scores, parts, bundle, site, record.method.name, record.digest, record.engine,
-               aggregates_only, key or place.root / KEY_FILE, shared_key)  # fmt: skip
+               aggregates_only, key or place.federation_key, shared_key)  # fmt: skip
         return
     with console.Bars() as bars:
         scored = scoring.score_loose(
@@ -127,7 +125,7 @@ def score(
         cases = [case.id for case in edition.split("test")]
         own = {id: dict(zip(cases, table, strict=True)) for id, table in scored.parts.items()}
         _write(declared, edition, scored.scores, own, bundle, site, submission, digest, "predictions",
-               aggregates_only, key or place.root / KEY_FILE, shared_key)  # fmt: skip
+               aggregates_only, key or place.federation_key, shared_key)  # fmt: skip
     if out is None:
         return
     summary = scoring.summary(declared, edition, split, scored)

@@ -34,6 +34,21 @@ class Workplace:
         return self.root / "ledger.jsonl"
 
     @property
+    def embargo_key(self) -> Path:
+        """Secret key of the names of anonymous rows, see `leaderboard.embargo`."""
+        return self.store / "embargo.key"
+
+    @property
+    def federation_key(self) -> Path:
+        """Secret key of the ids in a site's bundles, see `benchmark.federation`."""
+        return self.root / "federation.key"
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """Secret key of the pseudonyms of imported patients, see `benchmark.dicom`."""
+        return self.root / "secrets" / "deidentification.key"
+
+    @property
     def inbox(self) -> Path:
         """Submissions that were handed in, see `benchmark.inbox`."""
         return self.root / "inbox"

@@ -18,9 +18,10 @@ from pathlib import Path
 from benchmark import secret
 from benchmark.contract import Method, Row, Score
 from benchmark.errors import CATALOGUE, DataError
+from benchmark.workplace import Workplace
 from leaderboard.records import BoardData
 
-KEY_FILE = "embargo.key"
+KEY_FILE = Workplace(Path()).embargo_key.name
 """The key, in the store. Lost, all pseudonyms change, and with them the addresses of the rows that have one."""
 
 DIGITS = 12

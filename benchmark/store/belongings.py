@@ -27,11 +27,17 @@ from benchmark.store.pins import load_pins, pins_text
 from benchmark.store.placements import Placement, load_placements, placement_file
 from benchmark.store.records import load_run
 from benchmark.store.reproductions import load_reproduction, reproduction_file
+from benchmark.workplace import Workplace
 
 WORK = "work/"
 """Before what does not lie in the store but beside it."""
-LEDGER = f"{WORK}ledger.jsonl"
-KEYS = ("embargo.key", f"{WORK}federation.key", f"{WORK}secrets/deidentification.key")
+_HOUSE = Workplace(Path())
+LEDGER = f"{WORK}{_HOUSE.ledger.as_posix()}"
+KEYS = (
+    _HOUSE.embargo_key.relative_to(_HOUSE.store).as_posix(),
+    f"{WORK}{_HOUSE.federation_key.as_posix()}",
+    f"{WORK}{_HOUSE.pseudonym_key.as_posix()}",
+)
 """Secret keys of a house."""
 SUFFIX = re.compile(rf"^[0-9a-f]{{{KEY_LENGTH}}}\.json$")
 EDITION_FILES = ("cases.csv", "dataset.json")

@@ -17,11 +17,12 @@ from benchmark.store.placements import load_placement
 from benchmark.store.records import ScoreRecord, load_case_scores, load_parts, load_run, load_score
 from benchmark.store.reproductions import load_reproduction
 from benchmark.store.schema import NAME, VERSION, version_of
+from benchmark.workplace import Workplace
 
 KEY = re.compile(rf"^[0-9a-f]{{{KEY_LENGTH}}}$")
 LEFTOVER = re.compile(r"^\..+\.partial$")
 LOCK = re.compile(r"^\..+\.lock$")
-EMBARGO_KEY = "embargo.key"
+EMBARGO_KEY = Workplace(Path()).embargo_key.name
 """The key of pseudonyms; whether it is one is for who uses it to say."""
 Progress = Callable[[int, int], None]
 Board = tuple[str, str]
